@@ -39,10 +39,11 @@ func newAnswers() *answers {
 }
 
 // read reads the body of an answer, of at most limit bytes. announced is the length
-// that the answer's header states, or -1 without one. It waits for memory until ctx ends.
+// that the answer's header states, or -1 without one. held holds its memory, and may be
+// nil. It waits for memory until ctx ends.
 // An error answer does not wait, because the rate limiter needs its status: if it is
 // too large, or there is no memory, its body is replaced.
-func (s *answers) read(ctx context.Context, a *answer, body io.Reader, announced, limit int64) (err error) {
+func (s *answers) read(ctx context.Context, held *Answers, a *answer, body io.Reader, announced, limit int64) (err error) {
 	isError := a.status >= http.StatusBadRequest
 	if isError {
 		limit = min(limit, maxErrorAnswer)
@@ -54,9 +55,9 @@ func (s *answers) read(ctx context.Context, a *answer, body io.Reader, announced
 			return
 		}
 		own.trim(int64(len(a.body)) - smallAnswer)
-		heldIn(ctx).keep(&own)
+		held.keep(&own)
 	}()
-	heldIn(ctx).release() // the request is done with its last answer
+	held.release() // the request is done with its last answer
 	for _, part := range [...]struct {
 		pool *semaphore.Weighted
 		end  int64
@@ -151,35 +152,21 @@ func (r *reservation) release() {
 	r.parts = nil
 }
 
-// held is the reservation of the newest answer of one request.
-type held struct {
+// Answers counts the newest answer to the calls of one Caller against the limit for all
+// answers, until their next answer or until Release. It is safe for concurrent use, and
+// the zero value is ready to use.
+//
+// The limit is 256 MiB. Answers up to 64 KiB do not count and never wait; a
+// longer one waits for memory, within the time of its try and the deadline of
+// its call.
+type Answers struct {
 	mu       sync.Mutex
 	ended    bool
 	reserved reservation
 }
 
-type heldKey struct{}
-
-// HoldAnswers returns a context whose calls count an answer against the limit
-// for all answers together until the next answer of the same context, or until
-// release is called. Without it an answer counts until the call returns.
-//
-// The limit is 256 MiB. Answers up to 64 KiB do not count and never wait; a
-// longer one waits for memory, within the time of its try and the deadline of
-// its context.
-func HoldAnswers(ctx context.Context) (_ context.Context, release func()) {
-	h := new(held)
-	return context.WithValue(ctx, heldKey{}, h), h.end
-}
-
-// heldIn returns nil if ctx is not of HoldAnswers.
-func heldIn(ctx context.Context) *held {
-	h, _ := ctx.Value(heldKey{}).(*held)
-	return h
-}
-
 // keep takes a reservation over, or ends it if nobody would.
-func (h *held) keep(r *reservation) {
+func (h *Answers) keep(r *reservation) {
 	if h == nil {
 		r.release()
 		return
@@ -194,7 +181,7 @@ func (h *held) keep(r *reservation) {
 	h.reserved = *r
 }
 
-func (h *held) release() {
+func (h *Answers) release() {
 	if h == nil {
 		return
 	}
@@ -203,7 +190,8 @@ func (h *held) release() {
 	h.reserved.release()
 }
 
-func (h *held) end() {
+// Release ends the count. Later answers count until their calls return.
+func (h *Answers) Release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ended = true

@@ -69,7 +69,7 @@ func TestHugeErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := client.Forward(t.Context(), &Request{Method: http.MethodGet, Path: path})
+	resp, err := client.Forward(t.Context(), nil, &Request{Method: http.MethodGet, Path: path})
 	if err != nil || resp.Status != http.StatusForbidden || string(resp.Body) != `{"message":"Forbidden","code":0}` || resp.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%.200s, %v", resp.Body, err)
 	}
@@ -80,7 +80,7 @@ func TestAnswerSizes(t *testing.T) {
 	for _, n := range []int{2, smallAnswer - 1, smallAnswer, smallAnswer + 1, mediumAnswer - 1, mediumAnswer, mediumAnswer + 1, 3 << 20} {
 		want := jsonOf(n)
 		client := sized(t, func() (int, io.Reader) { return http.StatusOK, bytes.NewReader(want) })
-		data, err := client.Call(t.Context(), anyAnswer, nil)
+		data, err := client.Call(t.Context(), nil, anyAnswer, nil)
 		if err != nil || !bytes.Equal(data, want) {
 			t.Errorf("%d bytes: %d, %v", n, len(data), err)
 		}
@@ -103,7 +103,7 @@ func TestAnnouncedSizes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			data, err := client.Call(t.Context(), anyAnswer, nil)
+			data, err := client.Call(t.Context(), nil, anyAnswer, nil)
 			if err != nil || !bytes.Equal(data, want) {
 				t.Errorf("%d bytes, announced as %d: %d, %v", n, announced, len(data), err)
 			}
@@ -145,10 +145,10 @@ func TestAnswersTogether(t *testing.T) {
 		var calls sync.WaitGroup
 		for range 30 {
 			calls.Go(func() {
-				ctx, release := HoldAnswers(t.Context())
-				defer release()
+				by := &Caller{Answers: new(Answers)}
+				defer by.Answers.Release()
 				for range 2 { // the second one does not wait for the first one's memory
-					data, err := client.Call(ctx, anyAnswer, nil)
+					data, err := client.Call(t.Context(), by, anyAnswer, nil)
 					if err != nil || len(data) != size {
 						t.Errorf("%d bytes, %v", len(data), err)
 					}
@@ -160,7 +160,7 @@ func TestAnswersTogether(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		small <- true
 		began := time.Now()
-		if _, err := client.Call(t.Context(), anyAnswer, nil); err != nil || time.Since(began) > 0 {
+		if _, err := client.Call(t.Context(), nil, anyAnswer, nil); err != nil || time.Since(began) > 0 {
 			t.Errorf("a small answer: %v after %v", err, time.Since(began))
 		}
 		calls.Wait()
@@ -182,12 +182,12 @@ func TestNoMemoryForAnAnswer(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := client.Call(ctx, anyAnswer, nil)
+		_, err := client.Call(ctx, nil, anyAnswer, nil)
 		if e, ok := errors.AsType[*Error](err); !ok || e.Reason != DeadlineExceeded || time.Since(began) != 5*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		status, began = http.StatusNotFound, time.Now()
-		_, err = client.Call(t.Context(), anyAnswer, nil)
+		_, err = client.Call(t.Context(), nil, anyAnswer, nil)
 		if e, ok := errors.AsType[*Error](err); !ok || e.Status != http.StatusNotFound || time.Since(began) != 0 {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}

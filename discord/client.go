@@ -57,7 +57,7 @@ type Config struct {
 	// negative duration a single try.
 	RetryFor time.Duration
 	// MaxResponseBytes limits the body of a response. 0 means 32 MiB. All
-	// answers together have a limit too; see HoldAnswers.
+	// answers together have a limit too; see Answers.
 	MaxResponseBytes int64
 	// DMChannels is the number of users whose direct message channel is
 	// remembered. 0 means 50,000.
@@ -167,7 +167,7 @@ func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
 		ID       string `json:"id"`
 		Username string `json:"username"`
 	}
-	r, err := getTokenUser.request(nil, nil)
+	r, err := getTokenUser.request(nil, nil, nil)
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package discord
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,14 +21,15 @@ import (
 //
 // The messages of one caller to one user keep their order, also while the
 // channel is being opened.
-func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m Message) (json.RawMessage, error) {
-	turn := c.turns.enter(Caller(ctx), userID)
+func (c *Client) SendDirectMessage(ctx context.Context, by *Caller, userID uint64, m Message) (json.RawMessage, error) {
+	turn := c.turns.enter(cmp.Or(by, nobody).Name, userID)
 	defer turn.leave()
-	channelID, known, err := c.dms.channel(ctx, userID, c.openDM)
+	open := func(ctx context.Context) (uint64, error) { return c.openDM(ctx, by, userID) }
+	channelID, known, err := c.dms.channel(ctx, userID, open)
 	if err != nil {
 		return nil, err
 	}
-	r, err := m.request(channelID)
+	r, err := m.request(by, channelID)
 	if err != nil {
 		return nil, err
 	}
@@ -39,14 +41,14 @@ func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m Message
 	if known && isGone(err) {
 		turn.back()
 		c.dms.forget(userID, channelID)
-		return c.reopen(ctx, turn, userID, r)
+		return c.reopen(ctx, turn, userID, open, r)
 	}
 	return message, err
 }
 
 // reopen opens the channel to a user again and posts the message of r there.
-func (c *Client) reopen(ctx context.Context, turn *turn, userID uint64, r *request) (json.RawMessage, error) {
-	channelID, _, err := c.dms.channel(ctx, userID, c.openDM)
+func (c *Client) reopen(ctx context.Context, turn *turn, userID uint64, open opener, r *request) (json.RawMessage, error) {
+	channelID, _, err := c.dms.channel(ctx, userID, open)
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +75,11 @@ func isGone(err error) bool {
 // Discord says that channels are opened too fast, the limiter holds this and
 // all later openings; messages in channels that are known continue.
 // https://discord.com/developers/docs/resources/user#create-dm
-func (c *Client) openDM(ctx context.Context, userID uint64) (uint64, error) {
-	data, err := c.Call(ctx, CreateDM, Args{"recipient_id": snowflake(userID)})
+func (c *Client) openDM(ctx context.Context, by *Caller, userID uint64) (uint64, error) {
+	data, err := c.Call(ctx, by, CreateDM, Args{"recipient_id": snowflake(userID)})
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeInvalidRecipient {
 		// Discord does not say whether the user exists, so it is asked.
-		if _, unknown := c.Call(ctx, GetUser, Args{"user_id": userID}); unknown != nil {
+		if _, unknown := c.Call(ctx, by, GetUser, Args{"user_id": userID}); unknown != nil {
 			return 0, unknown
 		}
 	}
@@ -151,6 +153,9 @@ func (c *Client) DMCache() DMCache {
 	return stats
 }
 
+// opener opens the channel of one user.
+type opener func(context.Context) (uint64, error)
+
 // opening is the wait for one channel. Its fields are set before done closes.
 type opening struct {
 	done chan struct{}
@@ -172,11 +177,7 @@ func newDMChannels(size int) (*dmChannels, error) {
 // channel returns the user's channel and whether it was known before. One of
 // several callers opens it within its own deadline; when that one gives up,
 // the next takes over.
-func (d *dmChannels) channel(
-	ctx context.Context,
-	userID uint64,
-	open func(context.Context, uint64) (uint64, error),
-) (id uint64, known bool, err error) {
+func (d *dmChannels) channel(ctx context.Context, userID uint64, open opener) (id uint64, known bool, err error) {
 	for {
 		d.mu.Lock()
 		if id, ok := d.known.Get(userID); ok {
@@ -208,7 +209,7 @@ func (d *dmChannels) channel(
 
 // lead opens the channel for everybody who waits for o. Those are let go even
 // if open panics.
-func (d *dmChannels) lead(ctx context.Context, userID uint64, o *opening, open func(context.Context, uint64) (uint64, error)) {
+func (d *dmChannels) lead(ctx context.Context, userID uint64, o *opening, open opener) {
 	defer func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -219,7 +220,7 @@ func (d *dmChannels) lead(ctx context.Context, userID uint64, o *opening, open f
 		}
 		close(o.done)
 	}()
-	o.id, o.err = open(ctx, userID)
+	o.id, o.err = open(ctx)
 }
 
 // forget drops a channel, unless another one has taken its place.

@@ -43,7 +43,7 @@ func TestHardCase12_OpeningTooFastHoldsOpeningsOnly(t *testing.T) {
 		client := newClient(t, sb, nil)
 		hi := discord.Message{Fields: discord.Args{"content": "hi"}}
 		known := uint64(sb.World().Alice)
-		if _, err := client.SendDirectMessage(t.Context(), known, hi); err != nil {
+		if _, err := client.SendDirectMessage(t.Context(), nil, known, hi); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
@@ -51,7 +51,7 @@ func TestHardCase12_OpeningTooFastHoldsOpeningsOnly(t *testing.T) {
 		for _, user := range users {
 			for range 2 { // one opening for both
 				sent.Go(func() {
-					if _, err := client.SendDirectMessage(t.Context(), user, hi); err != nil {
+					if _, err := client.SendDirectMessage(t.Context(), nil, user, hi); err != nil {
 						t.Error(err)
 					}
 				})
@@ -60,7 +60,7 @@ func TestHardCase12_OpeningTooFastHoldsOpeningsOnly(t *testing.T) {
 		for range 20 {
 			time.Sleep(2 * time.Second)
 			asked := time.Now()
-			if _, err := client.SendDirectMessage(t.Context(), known, hi); err != nil {
+			if _, err := client.SendDirectMessage(t.Context(), nil, known, hi); err != nil {
 				t.Error(err)
 			}
 			if took := time.Since(asked); took > 200*time.Millisecond {
@@ -93,7 +93,7 @@ func TestOpeningBeyondTheDeadline(t *testing.T) {
 		sb, users := openingRig(t, 2, 1, 20*time.Second)
 		client := newClient(t, sb, nil)
 		hi := discord.Message{Fields: discord.Args{"content": "hi"}}
-		if _, err := client.SendDirectMessage(t.Context(), users[0], hi); err != nil {
+		if _, err := client.SendDirectMessage(t.Context(), nil, users[0], hi); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
@@ -101,7 +101,7 @@ func TestOpeningBeyondTheDeadline(t *testing.T) {
 		sent.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
-			_, err := client.SendDirectMessage(ctx, users[1], hi)
+			_, err := client.SendDirectMessage(ctx, nil, users[1], hi)
 			e, ok := errors.AsType[*discord.Error](err)
 			if !ok || e.Status != http.StatusForbidden || e.Code != 40003 || e.RetryAfter < 4*time.Second {
 				t.Errorf("the impatient caller got %v", err)
@@ -112,7 +112,7 @@ func TestOpeningBeyondTheDeadline(t *testing.T) {
 		})
 		synctest.Wait()
 		sent.Go(func() {
-			if _, err := client.SendDirectMessage(t.Context(), users[1], hi); err != nil {
+			if _, err := client.SendDirectMessage(t.Context(), nil, users[1], hi); err != nil {
 				t.Errorf("the patient caller got %v", err)
 			}
 		})
@@ -136,7 +136,7 @@ func TestExportOfForgottenChannels(t *testing.T) {
 		}
 		send := func() {
 			for _, user := range users {
-				if _, err := client.SendDirectMessage(t.Context(), user, discord.Message{Fields: discord.Args{"content": "hi"}}); err != nil {
+				if _, err := client.SendDirectMessage(t.Context(), nil, user, discord.Message{Fields: discord.Args{"content": "hi"}}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -211,7 +211,7 @@ func TestEnemies(t *testing.T) {
 					hostile(w, conn)
 				})
 				began, channel := time.Now(), w.sb.World().General
-				if _, err := w.client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}}); err != nil {
+				if _, err := w.client.CreateMessage(t.Context(), nil, uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}}); err != nil {
 					t.Error(err)
 				}
 				if got := len(w.sb.Messages(channel)); got != 1 {
@@ -242,7 +242,7 @@ func TestNonsenseHeaders(t *testing.T) {
 		})
 		began, channel := time.Now(), w.sb.World().General
 		for range 3 {
-			if _, err := w.client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": "x"}}); err != nil {
+			if _, err := w.client.CreateMessage(t.Context(), nil, uint64(channel), discord.Message{Fields: discord.Args{"content": "x"}}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -275,7 +275,7 @@ func TestDeadConnections(t *testing.T) {
 				channel := w.sb.World().General
 				for _, content := range []string{"before", "after"} {
 					began := time.Now()
-					if _, err := w.client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": content}}); err != nil {
+					if _, err := w.client.CreateMessage(t.Context(), nil, uint64(channel), discord.Message{Fields: discord.Args{"content": content}}); err != nil {
 						t.Error(err)
 					}
 					if took := time.Since(began); took > within || dead.Load() && took < 10*time.Second {
@@ -334,7 +334,7 @@ func TestFlapping(t *testing.T) {
 		var sending sync.WaitGroup
 		for i := range messages {
 			sending.Go(func() {
-				_, err := w.client.CreateMessage(t.Context(), uint64(channels[i%len(channels)]), discord.Message{Fields: discord.Args{"content": fmt.Sprint(i)}})
+				_, err := w.client.CreateMessage(t.Context(), nil, uint64(channels[i%len(channels)]), discord.Message{Fields: discord.Args{"content": fmt.Sprint(i)}})
 				if e, ok := errors.AsType[*discord.Error](err); err != nil && (!ok || !e.OutcomeUnknown) {
 					t.Errorf("message %d: %v", i, err)
 				}
@@ -403,7 +403,7 @@ func TestStrippedHeaders(t *testing.T) {
 				began := time.Now()
 				var done sync.WaitGroup
 				done.Go(func() {
-					if _, err := client.Call(t.Context(), discord.ListMessages, discord.Args{"channel_id": 1}); err != nil {
+					if _, err := client.Call(t.Context(), nil, discord.ListMessages, discord.Args{"channel_id": 1}); err != nil {
 						t.Errorf("%s, %v: %v", body, header, err)
 					}
 					if took := time.Since(began); took < 2500*time.Millisecond || took > 4*time.Second {
@@ -411,7 +411,7 @@ func TestStrippedHeaders(t *testing.T) {
 					}
 				})
 				synctest.Wait()
-				_, err := client.Call(t.Context(), discord.GetChannel, discord.Args{"channel_id": 2})
+				_, err := client.Call(t.Context(), nil, discord.GetChannel, discord.Args{"channel_id": 2})
 				global := strings.Contains(body, `"global":true`)
 				if took := time.Since(began); err != nil || global != (took > 2*time.Second) {
 					t.Errorf("%s, %v: another route after %v: %v", body, header, took, err)

@@ -70,9 +70,9 @@ func TestFloodOfAnswers(t *testing.T) {
 			var calls sync.WaitGroup
 			for range tt.calls {
 				calls.Go(func() {
-					ctx, release := HoldAnswers(t.Context())
-					defer release()
-					data, err := client.Call(ctx, anyAnswer, nil)
+					by := &Caller{Answers: new(Answers)}
+					defer by.Answers.Release()
+					data, err := client.Call(t.Context(), by, anyAnswer, nil)
 					if e := (*Error)(nil); errors.As(err, &e) {
 						mu.Lock()
 						defer mu.Unlock()

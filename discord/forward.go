@@ -103,11 +103,12 @@ func (r *Request) route(kind string) ratelimit.Route {
 //
 // An error status of Discord is an answer and no error, except that a 429 is
 // waited out. Every error is an *Error, or a defect.
-func (c *Client) Forward(ctx context.Context, r *Request) (*Response, error) {
+func (c *Client) Forward(ctx context.Context, by *Caller, r *Request) (*Response, error) {
 	out, err := c.forwarded(r)
 	if err != nil {
 		return nil, err
 	}
+	out.by = by
 	if !r.Opened.IsZero() && r.Method != http.MethodGet {
 		out.journal = &Journal{Opened: r.Opened}
 	}

@@ -38,7 +38,7 @@ func request(t *testing.T, method, path, body string, header ...string) *discord
 
 func forward(t *testing.T, client *discord.Client, r *discord.Request) *discord.Response {
 	t.Helper()
-	resp, err := client.Forward(t.Context(), r)
+	resp, err := client.Forward(t.Context(), nil, r)
 	if err != nil {
 		t.Fatalf("%s: %v", r.Method, err)
 	}
@@ -91,7 +91,7 @@ func TestForwardedRequestsUseTheBotsTokenByDefault(t *testing.T) {
 		}
 	}
 	for _, header := range []string{"nonsense", w.Token, "Bot", "Bot ", "Digest x"} {
-		_, err := client.Forward(t.Context(), request(t, "GET", me, "", "Authorization", header))
+		_, err := client.Forward(t.Context(), nil, request(t, "GET", me, "", "Authorization", header))
 		if e, ok := errors.AsType[*discord.Error](err); !ok || e.Reason != discord.Invalid || e.Status != 401 {
 			t.Errorf("Authorization %q: %v", header, err)
 		}
@@ -123,7 +123,7 @@ func TestForwardedTokensHaveLimitsOfTheirOwn(t *testing.T) {
 		for _, authorization := range []string{"Bot " + w.Token, "Bot other"} {
 			for range 10 {
 				sending.Go(func() {
-					resp, err := client.Forward(t.Context(), request(t, "POST", messages, `{"content":"x"}`, "Authorization", authorization))
+					resp, err := client.Forward(t.Context(), nil, request(t, "POST", messages, `{"content":"x"}`, "Authorization", authorization))
 					if err != nil || resp.Status != 200 {
 						t.Errorf("%v %v", resp, err)
 					}
@@ -136,7 +136,7 @@ func TestForwardedTokensHaveLimitsOfTheirOwn(t *testing.T) {
 			t.Errorf("two bots took %v", took)
 		}
 		for try, want := range []int{401, 0} {
-			resp, err := client.Forward(t.Context(), request(t, "GET", "/api/v10/users/@me", "", "Authorization", "Bot revoked"))
+			resp, err := client.Forward(t.Context(), nil, request(t, "GET", "/api/v10/users/@me", "", "Authorization", "Bot revoked"))
 			e, _ := errors.AsType[*discord.Error](err)
 			if want == 401 && (err != nil || resp.Status != 401) || want == 0 && (e == nil || e.Reason != discord.TokenRefused) {
 				t.Errorf("try %d of a bad token: %v, %v", try, resp, err)
@@ -223,7 +223,7 @@ func TestForwardDelaysRenamesSeparately(t *testing.T) {
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := client.Forward(ctx, request(t, "PATCH", address, `{"topic":"t"}`))
+		_, err := client.Forward(ctx, nil, request(t, "PATCH", address, `{"topic":"t"}`))
 		e, ok := errors.AsType[*discord.Error](err)
 		if !ok || e.RetryAfter < 4*time.Minute || e.Limit != discord.ScopeUser {
 			t.Errorf("the third change of name or topic within ten minutes: %v", err)
@@ -273,7 +273,7 @@ func TestWaitsOfOldVersions(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, err = client.Forward(t.Context(), request(t, "GET", tt.path, ""))
+				_, err = client.Forward(t.Context(), nil, request(t, "GET", tt.path, ""))
 				var wait time.Duration
 				if refused, ok := errors.AsType[*discord.Error](err); ok { // of a ban
 					wait = refused.RetryAfter
@@ -398,7 +398,7 @@ func FuzzForward(f *testing.F) {
 		if strings.ContainsAny(name, "\r\n\x00\\%") {
 			t.Errorf("the route of %q is %q", written, name)
 		}
-		if _, err := client.Forward(t.Context(), r); err != nil || sent == nil {
+		if _, err := client.Forward(t.Context(), nil, r); err != nil || sent == nil {
 			return
 		}
 		if sent.Scheme != "https" || sent.Host != "discord.example" || sent.User != nil || sent.Fragment != "" {
@@ -445,7 +445,7 @@ func TestTooManyOtherTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Cancel()
-	_, err = client.Forward(t.Context(), request(t, "GET", "/api/v10/users/@me", "", "Authorization", "Bot one-more"))
+	_, err = client.Forward(t.Context(), nil, request(t, "GET", "/api/v10/users/@me", "", "Authorization", "Bot one-more"))
 	if e, ok := errors.AsType[*discord.Error](err); !ok || e.Reason != discord.Overloaded || !strings.Contains(err.Error(), "other tokens") {
 		t.Errorf("the error is %v", err)
 	}

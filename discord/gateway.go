@@ -35,7 +35,7 @@ func (c *Client) GatewayBot(ctx context.Context) (GatewayBot, error) {
 			ResetAfter int64 `json:"reset_after"` // milliseconds
 		} `json:"session_start_limit"`
 	}
-	data, err := c.Call(ctx, getBotGateway, nil)
+	data, err := c.Call(ctx, nil, getBotGateway, nil)
 	if err != nil {
 		return GatewayBot{}, err
 	}

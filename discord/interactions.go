@@ -54,11 +54,11 @@ var (
 )
 
 // ApplicationID returns the id of the bot's application. It is asked for once.
-func (c *Client) ApplicationID(ctx context.Context) (uint64, error) {
+func (c *Client) ApplicationID(ctx context.Context, by *Caller) (uint64, error) {
 	if id := c.application.Load(); id != 0 {
 		return id, nil
 	}
-	data, err := c.Call(ctx, getMyApplication, nil)
+	data, err := c.Call(ctx, by, getMyApplication, nil)
 	if err != nil {
 		return 0, err
 	}

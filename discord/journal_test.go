@@ -34,14 +34,14 @@ func TestJournal(t *testing.T) {
 			Ended: func(_ context.Context, o discord.Outcome) { steps = append(steps, o.String()) },
 		}
 		m := discord.Message{Fields: discord.Args{"content": "hi"}, Journal: journal}
-		if _, err := client.SendDirectMessage(t.Context(), uint64(sb.World().Users[0]), m); err != nil {
+		if _, err := client.SendDirectMessage(t.Context(), nil, uint64(sb.World().Users[0]), m); err != nil {
 			t.Fatal(err)
 		}
 		if want := []string{"begin", "lost", "begin", "settled"}; !slices.Equal(steps, want) {
 			t.Errorf("recorded %q, want %q", steps, want)
 		}
 		// Reading is not recorded.
-		if _, err := client.Call(t.Context(), discord.GetMyUser.Recorded(journal), nil); err != nil || len(steps) != 4 {
+		if _, err := client.Call(t.Context(), nil, discord.GetMyUser.Recorded(journal), nil); err != nil || len(steps) != 4 {
 			t.Errorf("%v, recorded %q", err, steps)
 		}
 	})
@@ -58,7 +58,7 @@ func TestJournalFails(t *testing.T) {
 		broken.Journal = &discord.Journal{Begin: func(context.Context) error { return full }}
 		before := len(sb.Messages(channel))
 		for range 10 {
-			_, err := client.CreateMessage(t.Context(), uint64(channel), broken)
+			_, err := client.CreateMessage(t.Context(), nil, uint64(channel), broken)
 			if e, ok := errors.AsType[*discord.Error](err); !ok || e.OutcomeUnknown || !errors.Is(err, full) {
 				t.Fatalf("%v", err)
 			}
@@ -66,7 +66,7 @@ func TestJournalFails(t *testing.T) {
 		if n := len(sb.Messages(channel)); n != before {
 			t.Errorf("%d messages were sent", n-before)
 		}
-		if _, err := client.CreateMessage(t.Context(), uint64(channel), m); err != nil {
+		if _, err := client.CreateMessage(t.Context(), nil, uint64(channel), m); err != nil {
 			t.Error(err)
 		}
 		if calls, _ := client.Queued(); calls != 0 {
@@ -85,7 +85,7 @@ func TestResume(t *testing.T) {
 		since := func(d time.Duration) *discord.Journal { return &discord.Journal{Opened: time.Now().Add(-d)} }
 		send := func(j *discord.Journal) (json.RawMessage, error) {
 			m := discord.Message{Fields: discord.Args{"content": "hi", "nonce": "once"}, Journal: j}
-			return client.CreateMessage(t.Context(), uint64(channel), m)
+			return client.CreateMessage(t.Context(), nil, uint64(channel), m)
 		}
 		id := func(j *discord.Journal) string {
 			data, err := send(j)
@@ -103,10 +103,10 @@ func TestResume(t *testing.T) {
 		}
 		// What was deleted before is deleted.
 		gone := discord.Args{"channel_id": uint64(channel), "message_id": uint64(12345)}
-		if _, err := client.Call(t.Context(), discord.DeleteMessage.Recorded(since(time.Hour)), gone); err != nil {
+		if _, err := client.Call(t.Context(), nil, discord.DeleteMessage.Recorded(since(time.Hour)), gone); err != nil {
 			t.Error(err)
 		}
-		if _, err := client.Call(t.Context(), discord.DeleteMessage, gone); err == nil {
+		if _, err := client.Call(t.Context(), nil, discord.DeleteMessage, gone); err == nil {
 			t.Error("a message that never was is deleted")
 		}
 	})

@@ -42,7 +42,7 @@ func TestMayNotSend(t *testing.T) {
 		channel, m := uint64(sb.World().General), discord.Message{Fields: discord.Args{"content": "hi"}}
 		for range 10 { // more than the limit of a channel
 			began := time.Now()
-			_, err = client.CreateMessage(t.Context(), channel, m)
+			_, err = client.CreateMessage(t.Context(), nil, channel, m)
 			e, ok := errors.AsType[*discord.Error](err)
 			if !ok || e.Reason != discord.MayNotSend || e.OutcomeUnknown || !errors.Is(err, reason) || len(sent.calls) > 0 {
 				t.Fatalf("%v, sent %q", err, sent.calls)
@@ -53,7 +53,7 @@ func TestMayNotSend(t *testing.T) {
 		}
 		time.AfterFunc(time.Second, func() { may.Store(true) })
 		m.Journal = journal
-		if _, err := client.CreateMessage(t.Context(), channel, m); err != nil || len(sent.calls) != 1 {
+		if _, err := client.CreateMessage(t.Context(), nil, channel, m); err != nil || len(sent.calls) != 1 {
 			t.Errorf("when the process may send again: %v, sent %q", err, sent.calls)
 		}
 		if n := len(steps); n < 4 || !slices.Equal(steps[:2], []string{"begin", "unsent"}) || !slices.Equal(steps[n-2:], []string{"begin", "settled"}) {

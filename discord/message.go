@@ -30,8 +30,8 @@ type Message struct {
 // CreateMessage posts a message and returns Discord's message object. The
 // message is stored at most once, however often it had to be tried; with
 // "enforce_nonce" false a try whose outcome is unknown is not repeated.
-func (c *Client) CreateMessage(ctx context.Context, channelID uint64, m Message) (json.RawMessage, error) {
-	r, err := m.request(channelID)
+func (c *Client) CreateMessage(ctx context.Context, by *Caller, channelID uint64, m Message) (json.RawMessage, error) {
+	r, err := m.request(by, channelID)
 	if err != nil {
 		return nil, err
 	}
@@ -40,11 +40,11 @@ func (c *Client) CreateMessage(ctx context.Context, channelID uint64, m Message)
 
 // request returns the request for a message, with the nonce that all tries of
 // it carry.
-func (m *Message) request(channelID uint64) (*request, error) {
+func (m *Message) request(by *Caller, channelID uint64) (*request, error) {
 	args, enforced := m.named()
 	args["channel_id"] = channelID
 	op := CreateMessage.Recorded(m.Journal)
-	r, err := op.request(args, m.Files)
+	r, err := op.request(by, args, m.Files)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func TestChannelMessageIsOneCall(t *testing.T) {
 	var calls counter
 	client := newClient(t, sb, calls.wrap)
 	channel := sb.World().General
-	data, err := client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{
+	data, err := client.CreateMessage(t.Context(), nil, uint64(channel), discord.Message{Fields: discord.Args{
 		"content": "hi", "embeds": []json.RawMessage{json.RawMessage(`{"title":"t"}`)},
 	}})
 	if err != nil {
@@ -93,13 +93,13 @@ func TestDirectMessagesOpenTheChannelOnce(t *testing.T) {
 		var sent sync.WaitGroup
 		for range 5 {
 			sent.Go(func() {
-				if _, err := client.SendDirectMessage(t.Context(), user, discord.Message{Fields: discord.Args{"content": "hi"}}); err != nil {
+				if _, err := client.SendDirectMessage(t.Context(), nil, user, discord.Message{Fields: discord.Args{"content": "hi"}}); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		sent.Wait()
-		if _, err := client.SendDirectMessage(t.Context(), user, discord.Message{Fields: discord.Args{"content": "again"}}); err != nil {
+		if _, err := client.SendDirectMessage(t.Context(), nil, user, discord.Message{Fields: discord.Args{"content": "again"}}); err != nil {
 			t.Error(err)
 		}
 		opened := 0
@@ -125,14 +125,14 @@ func TestLeaderLeaves(t *testing.T) {
 		sent.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			_, err := client.SendDirectMessage(ctx, user, discord.Message{Fields: discord.Args{"content": "impatient"}})
+			_, err := client.SendDirectMessage(ctx, nil, user, discord.Message{Fields: discord.Args{"content": "impatient"}})
 			if e, ok := errors.AsType[*discord.Error](err); !ok || e.Reason != discord.DeadlineExceeded {
 				t.Errorf("the impatient caller got %v", err)
 			}
 		})
 		synctest.Wait()
 		sent.Go(func() {
-			if _, err := client.SendDirectMessage(t.Context(), user, discord.Message{Fields: discord.Args{"content": "patient"}}); err != nil {
+			if _, err := client.SendDirectMessage(t.Context(), nil, user, discord.Message{Fields: discord.Args{"content": "patient"}}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -146,13 +146,13 @@ func TestRememberedChannelIsGone(t *testing.T) {
 	var calls counter
 	client := newClient(t, sb, calls.wrap)
 	user := sb.World().Alice
-	if _, err := client.SendDirectMessage(t.Context(), uint64(user), discord.Message{Fields: discord.Args{"content": "first"}}); err != nil {
+	if _, err := client.SendDirectMessage(t.Context(), nil, uint64(user), discord.Message{Fields: discord.Args{"content": "first"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := sb.RemoveChannel(sb.DirectMessages(user)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.SendDirectMessage(t.Context(), uint64(user), discord.Message{Fields: discord.Args{"content": "second"}}); err != nil {
+	if _, err := client.SendDirectMessage(t.Context(), nil, uint64(user), discord.Message{Fields: discord.Args{"content": "second"}}); err != nil {
 		t.Error(err)
 	}
 	if got := len(calls.list()); got != 5 {
@@ -174,14 +174,14 @@ func TestHungChannel(t *testing.T) {
 		var hanging sync.WaitGroup
 		for range 3 {
 			hanging.Go(func() {
-				if _, err := client.CreateMessage(ctx, uint64(w.Random), discord.Message{Fields: discord.Args{"content": "hangs"}}); err == nil {
+				if _, err := client.CreateMessage(ctx, nil, uint64(w.Random), discord.Message{Fields: discord.Args{"content": "hangs"}}); err == nil {
 					t.Error("a message arrived in the channel that hangs")
 				}
 			})
 		}
 		synctest.Wait()
 		began := time.Now()
-		if _, err := client.CreateMessage(t.Context(), uint64(w.General), discord.Message{Fields: discord.Args{"content": "goes"}}); err != nil {
+		if _, err := client.CreateMessage(t.Context(), nil, uint64(w.General), discord.Message{Fields: discord.Args{"content": "goes"}}); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(began); took > time.Second {
@@ -206,7 +206,7 @@ func TestLimitedCallIsHeld(t *testing.T) {
 		channel := uint64(sb.World().General)
 		sb.InjectFault(limited)
 		began := time.Now()
-		if _, err := client.CreateMessage(t.Context(), channel, discord.Message{Fields: discord.Args{"content": "patient"}}); err != nil {
+		if _, err := client.CreateMessage(t.Context(), nil, channel, discord.Message{Fields: discord.Args{"content": "patient"}}); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(began); took < 6500*time.Millisecond || took > 8*time.Second {
@@ -217,7 +217,7 @@ func TestLimitedCallIsHeld(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		began = time.Now()
-		_, err := client.CreateMessage(ctx, channel, discord.Message{Fields: discord.Args{"content": "impatient"}})
+		_, err := client.CreateMessage(ctx, nil, channel, discord.Message{Fields: discord.Args{"content": "impatient"}})
 		e, ok := errors.AsType[*discord.Error](err)
 		if !ok || e.Reason != discord.DeadlineExceeded || e.Status != 429 || e.Text != "You are being rate limited." || e.RetryAfter < 6*time.Second {
 			t.Errorf("got %v", err)
@@ -231,11 +231,11 @@ func TestLimitedCallIsHeld(t *testing.T) {
 func TestUnknownUserIsAskedFor(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	client := newClient(t, sb, nil)
-	_, err := client.SendDirectMessage(t.Context(), 4242, discord.Message{Fields: discord.Args{"content": "hi"}})
+	_, err := client.SendDirectMessage(t.Context(), nil, 4242, discord.Message{Fields: discord.Args{"content": "hi"}})
 	if e, ok := errors.AsType[*discord.Error](err); !ok || e.Status != 404 || e.Code != 10013 {
 		t.Errorf("an unknown user is %v", err)
 	}
-	_, err = client.SendDirectMessage(t.Context(), uint64(sb.World().NoDMs), discord.Message{Fields: discord.Args{"content": "hi"}})
+	_, err = client.SendDirectMessage(t.Context(), nil, uint64(sb.World().NoDMs), discord.Message{Fields: discord.Args{"content": "hi"}})
 	if e, ok := errors.AsType[*discord.Error](err); !ok || e.Status != 403 || e.Code != 50007 {
 		t.Errorf("a user who refuses messages is %v", err)
 	}
@@ -296,7 +296,7 @@ func TestRetries(t *testing.T) {
 					}
 				})
 				channel := sb.World().General
-				if _, err := client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}}); err != nil {
+				if _, err := client.CreateMessage(t.Context(), nil, uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}}); err != nil {
 					t.Fatal(err)
 				}
 				if got := len(sb.Messages(channel)); got != 1 || tries.Load() != faults+1 {
@@ -325,7 +325,7 @@ func TestOutcomeUnknown(t *testing.T) {
 		})
 		channel := sb.World().General
 		began := time.Now()
-		_, err := client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}})
+		_, err := client.CreateMessage(t.Context(), nil, uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}})
 		e, ok := errors.AsType[*discord.Error](err)
 		if !ok || e.Reason != discord.Unreachable || !e.OutcomeUnknown {
 			t.Errorf("got %v", err)
@@ -351,7 +351,7 @@ func TestDuplicateAllowed(t *testing.T) {
 			return nil, errors.New("reset")
 		}
 	})
-	_, err := client.CreateMessage(t.Context(), uint64(sb.World().General), discord.Message{Fields: discord.Args{"content": "once", "nonce": "n", "enforce_nonce": false}})
+	_, err := client.CreateMessage(t.Context(), nil, uint64(sb.World().General), discord.Message{Fields: discord.Args{"content": "once", "nonce": "n", "enforce_nonce": false}})
 	if e, ok := errors.AsType[*discord.Error](err); !ok || !e.OutcomeUnknown {
 		t.Errorf("got %v", err)
 	}
@@ -366,11 +366,11 @@ func TestSameNonce(t *testing.T) {
 	client := newClient(t, sb, nil)
 	channel := sb.World().General
 	m := discord.Message{Fields: discord.Args{"content": "once", "nonce": "my own"}}
-	first, err := client.CreateMessage(t.Context(), uint64(channel), m)
+	first, err := client.CreateMessage(t.Context(), nil, uint64(channel), m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := client.CreateMessage(t.Context(), uint64(channel), m)
+	second, err := client.CreateMessage(t.Context(), nil, uint64(channel), m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -393,7 +393,7 @@ func TestNothingOfTheTokenIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.CreateMessage(t.Context(), 1, discord.Message{Fields: discord.Args{"content": "hi"}})
+	_, err = client.CreateMessage(t.Context(), nil, 1, discord.Message{Fields: discord.Args{"content": "hi"}})
 	if err == nil {
 		t.Fatal("the call succeeded")
 	}

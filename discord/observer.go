@@ -70,12 +70,11 @@ func (o Outcome) String() string {
 func (o Outcome) unclear() bool { return o == Failed || o == Lost }
 
 // tried notifies the observers and the call's statistics.
-func (t *transport) tried(ctx context.Context, try Try) {
+func (s *sending) tried(ctx context.Context) {
+	try := s.seen
 	try.Ended = time.Now()
-	if stats := statsFrom(ctx); stats != nil {
-		stats.add(try)
-	}
-	for _, o := range t.observers {
+	s.by.Stats.add(try)
+	for _, o := range s.observers {
 		o.Tried(ctx, try)
 	}
 }

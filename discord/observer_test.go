@@ -33,14 +33,13 @@ func TestObserversGetEveryTry(t *testing.T) {
 		}
 		channel := uint64(sb.World().General)
 		stats := new(discord.Stats)
-		ctx := discord.WithStats(t.Context(), stats)
-		if _, err := client.CreateMessage(ctx, channel, discord.Message{Fields: discord.Args{"content": "hi"}}); err != nil {
+		if _, err := client.CreateMessage(t.Context(), &discord.Caller{Stats: stats}, channel, discord.Message{Fields: discord.Args{"content": "hi"}}); err != nil {
 			t.Fatal(err)
 		}
 		sb.BanGlobally(time.Minute)
 		hurried, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := client.CreateMessage(hurried, channel, discord.Message{Fields: discord.Args{"content": "hi"}}); err == nil {
+		if _, err := client.CreateMessage(hurried, nil, channel, discord.Message{Fields: discord.Args{"content": "hi"}}); err == nil {
 			t.Fatal("a banned call succeeded")
 		}
 

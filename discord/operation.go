@@ -54,32 +54,28 @@ type Args map[string]any
 // Call carries out an operation and returns the body of Discord's answer,
 // which is a JSON value or empty. Files are uploaded with it, the first one as
 // the attachment of id 0, and so on.
-func (c *Client) Call(ctx context.Context, op Operation, args Args, files ...File) (json.RawMessage, error) {
-	r, err := op.request(args, files)
+func (c *Client) Call(ctx context.Context, by *Caller, op Operation, args Args, files ...File) (json.RawMessage, error) {
+	r, err := op.request(by, args, files)
 	if err != nil {
 		return nil, err
 	}
 	return c.call(ctx, r)
 }
 
-func (o *Operation) request(args Args, files []File) (*request, error) {
+func (o *Operation) request(by *Caller, args Args, files []File) (*request, error) {
 	path, err := o.path(args)
 	if err != nil {
 		return nil, err
 	}
-	r := &request{method: o.Method, version: apiVersion, path: path, journal: o.journal}
+	r := &request{by: by, method: o.Method, version: apiVersion, path: path, journal: o.journal}
 	r.repeatable, r.returns, r.done = o.repeatable(), o.returns(args), o.Done
 	r.tokenless = o.InPath("webhook_token") || o.InPath("interaction_token")
 	if reason, _ := args[ReasonArgument].(string); reason != "" {
 		r.header = http.Header{"X-Audit-Log-Reason": {url.PathEscape(reason)}}
 	}
 	r.query = o.query(args)
-	document, ok := o.document(args)
-	if !ok && len(files) == 0 {
-		return r, nil
-	}
-	if r.contentType, r.body, err = encode(document, files); err != nil {
-		return nil, fmt.Errorf("discord: encode %s: %w", o.Name, err)
+	if document, ok := o.document(args); ok || len(files) > 0 {
+		r.content = &content{o.Name, document, files}
 	}
 	return r, nil
 }

@@ -157,7 +157,7 @@ func TestArgumentsStayInTheirPlace(t *testing.T) {
 		{discord.DeleteWebhookMessage, discord.Args{"webhook_id": "1", "webhook_token": "a%2Fb", "message_id": "2"}, "", ""},
 	} {
 		sent = nil
-		_, err := client.Call(t.Context(), tt.op, tt.args)
+		_, err := client.Call(t.Context(), nil, tt.op, tt.args)
 		switch {
 		case tt.path == "":
 			if err == nil || sent != nil {
@@ -182,7 +182,7 @@ func TestReason(t *testing.T) {
 		}
 	})
 	w := sb.World()
-	_, err := client.Call(t.Context(), discord.AddGuildMemberRole, discord.Args{
+	_, err := client.Call(t.Context(), nil, discord.AddGuildMemberRole, discord.Args{
 		"guild_id": w.Guild.String(), "user_id": w.NoDMs.String(), "role_id": w.MemberRole.String(),
 		discord.ReasonArgument: "für 100 %\r\nX-Other: 1",
 	})
@@ -214,7 +214,7 @@ func TestRepeatableOperations(t *testing.T) {
 		sb.RemoveFault(0)
 		sb.ResetStats()
 		sb.InjectFault(sandbox.Fault{Status: http.StatusBadGateway, After: true, Count: 1})
-		_, err := client.Call(t.Context(), tt.op, tt.args)
+		_, err := client.Call(t.Context(), nil, tt.op, tt.args)
 		if got := sb.Stats().Calls; got != tt.tries {
 			t.Errorf("%s: %d tries", tt.op.Name, got)
 		}
@@ -238,7 +238,7 @@ func TestDoneByAnEarlierTry(t *testing.T) {
 	args := discord.Args{"channel_id": w.General.String(), "message_id": message.String(), "emoji_name": "👍"}
 	for _, op := range []discord.Operation{discord.AddMyReaction, discord.DeleteMyReaction, discord.CreatePin, discord.DeletePin, discord.DeleteMessage} {
 		id := sb.InjectFault(sandbox.Fault{Status: http.StatusBadGateway, After: true, Count: 1})
-		if _, err := client.Call(t.Context(), op, args); err != nil {
+		if _, err := client.Call(t.Context(), nil, op, args); err != nil {
 			t.Errorf("%s: %v", op.Name, err)
 		}
 		if faults := sb.Faults(); faults[0].Hits != 1 {
@@ -247,7 +247,7 @@ func TestDoneByAnEarlierTry(t *testing.T) {
 		sb.RemoveFault(id)
 	}
 	for _, op := range []discord.Operation{discord.DeletePin, discord.DeleteMessage} {
-		_, err := client.Call(t.Context(), op, args)
+		_, err := client.Call(t.Context(), nil, op, args)
 		if e, ok := errors.AsType[*discord.Error](err); !ok || e.Code != 10008 {
 			t.Errorf("%s of what is not there: %v", op.Name, err)
 		}

@@ -17,6 +17,9 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
+// one is the caller whose messages keep their order.
+var one = &discord.Caller{Name: "one"}
+
 // orderedWays are ways to create a message, each with the channel in which it
 // ends up.
 func orderedWays(t *testing.T, sb *sandbox.Sandbox, client *discord.Client) map[string]struct {
@@ -30,7 +33,7 @@ func orderedWays(t *testing.T, sb *sandbox.Sandbox, client *discord.Client) map[
 	}
 	w := sb.World()
 	in := sb.AddInteraction(w.Random)
-	if _, err := client.Call(t.Context(), discord.CreateInteractionResponse, discord.Args{
+	if _, err := client.Call(t.Context(), nil, discord.CreateInteractionResponse, discord.Args{
 		"interaction_id": uint64(in.ID), "interaction_token": in.Token, "type": 4, "data": map[string]any{"content": "first"},
 	}); err != nil {
 		t.Fatal(err)
@@ -39,7 +42,7 @@ func orderedWays(t *testing.T, sb *sandbox.Sandbox, client *discord.Client) map[
 	fields := func(content string) discord.Args { return discord.Args{"content": content} }
 	rest := func(path string) func(context.Context, string) error {
 		return func(ctx context.Context, content string) error {
-			resp, err := client.Forward(ctx, request(t, "POST", path, fmt.Sprintf(`{"content":%q}`, content)))
+			resp, err := client.Forward(ctx, one, request(t, "POST", path, fmt.Sprintf(`{"content":%q}`, content)))
 			if err == nil && resp.Status > 299 {
 				return resp.Err()
 			}
@@ -48,21 +51,21 @@ func orderedWays(t *testing.T, sb *sandbox.Sandbox, client *discord.Client) map[
 	}
 	return map[string]way{
 		"message": {of(w.General), func(ctx context.Context, content string) error {
-			_, err := client.CreateMessage(ctx, uint64(w.General), discord.Message{Fields: fields(content)})
+			_, err := client.CreateMessage(ctx, one, uint64(w.General), discord.Message{Fields: fields(content)})
 			return err
 		}},
 		"plain message": {of(w.General), rest(fmt.Sprintf("/api/v10/channels/%s/messages", w.General))},
 		"webhook": {of(w.Announcement), func(ctx context.Context, content string) error {
-			_, err := client.Call(ctx, discord.ExecuteWebhook, discord.Args{"webhook_id": uint64(w.Webhook), "webhook_token": w.WebhookToken, "content": content, "wait": true})
+			_, err := client.Call(ctx, one, discord.ExecuteWebhook, discord.Args{"webhook_id": uint64(w.Webhook), "webhook_token": w.WebhookToken, "content": content, "wait": true})
 			return err
 		}},
 		"plain webhook": {of(w.Announcement), rest(fmt.Sprintf("/api/v10/webhooks/%s/%s", w.Webhook, w.WebhookToken))},
 		"follow-up": {of(w.Random), func(ctx context.Context, content string) error {
-			_, err := client.Call(ctx, discord.CreateInteractionFollowup, discord.Args{"application_id": uint64(w.Bot), "interaction_token": in.Token, "content": content})
+			_, err := client.Call(ctx, one, discord.CreateInteractionFollowup, discord.Args{"application_id": uint64(w.Bot), "interaction_token": in.Token, "content": content})
 			return err
 		}},
 		"direct message": {func() sandbox.ID { return sb.DirectMessages(w.Bob) }, func(ctx context.Context, content string) error {
-			_, err := client.SendDirectMessage(ctx, uint64(w.Bob), discord.Message{Fields: fields(content)})
+			_, err := client.SendDirectMessage(ctx, one, uint64(w.Bob), discord.Message{Fields: fields(content)})
 			return err
 		}},
 	}
@@ -126,7 +129,7 @@ func testOrder(t *testing.T, way string, n int, apart time.Duration, trouble []s
 	results := make([]error, n)
 	for i := range n {
 		sending.Go(func() {
-			results[i] = w.send(discord.WithCaller(t.Context(), "one"), fmt.Sprintf("one %02d", i))
+			results[i] = w.send(t.Context(), fmt.Sprintf("one %02d", i))
 		})
 		if apart > 0 {
 			time.Sleep(apart)
@@ -157,7 +160,7 @@ func TestOrderDelaysNobodyElse(t *testing.T) {
 		w := sb.World()
 		client := newClient(t, sb, nil)
 		post := func(caller string, channel sandbox.ID, content string) error {
-			_, err := client.CreateMessage(discord.WithCaller(t.Context(), caller), uint64(channel), discord.Message{Fields: discord.Args{"content": content}})
+			_, err := client.CreateMessage(t.Context(), &discord.Caller{Name: caller}, uint64(channel), discord.Message{Fields: discord.Args{"content": content}})
 			return err
 		}
 		if err := post("one", w.General, "the bucket is known"); err != nil {
@@ -195,7 +198,7 @@ func TestOrderDelaysNobodyElse(t *testing.T) {
 			}
 		}
 		asked := time.Now()
-		if _, err := client.Call(discord.WithCaller(t.Context(), "one"), discord.ListMessages, discord.Args{"channel_id": uint64(w.General)}); err != nil {
+		if _, err := client.Call(t.Context(), one, discord.ListMessages, discord.Args{"channel_id": uint64(w.General)}); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(asked); took > 100*time.Millisecond {
@@ -216,7 +219,7 @@ func TestOrderAfterCancelledCalls(t *testing.T) {
 		w := sb.World()
 		client := newClient(t, sb, nil)
 		post := func(ctx context.Context, content string) error {
-			_, err := client.CreateMessage(ctx, uint64(w.General), discord.Message{Fields: discord.Args{"content": content}})
+			_, err := client.CreateMessage(ctx, nil, uint64(w.General), discord.Message{Fields: discord.Args{"content": content}})
 			return err
 		}
 		sb.InjectFault(sandbox.Fault{Count: 1})
@@ -263,7 +266,7 @@ func TestOrderOfAnInteraction(t *testing.T) {
 			call := func(op discord.Operation, args discord.Args) {
 				sending.Go(func() {
 					args["interaction_token"] = in.Token
-					if _, err := client.Call(t.Context(), op, args); err != nil {
+					if _, err := client.Call(t.Context(), nil, op, args); err != nil {
 						t.Error(err)
 					}
 				})
@@ -291,7 +294,7 @@ func TestOrderAcrossWays(t *testing.T) {
 			path, query, _ := strings.Cut(path, "?")
 			r := request(t, "POST", path, body)
 			r.Query = query
-			_, err := c.Forward(ctx, r)
+			_, err := c.Forward(ctx, one, r)
 			return err
 		}
 	}
@@ -299,12 +302,12 @@ func TestOrderAcrossWays(t *testing.T) {
 		return func(ctx context.Context, c *discord.Client, content string) error {
 			all := discord.Args{"content": content}
 			maps.Copy(all, args)
-			_, err := c.Call(ctx, op, all)
+			_, err := c.Call(ctx, one, op, all)
 			return err
 		}
 	}
 	typed := func(ctx context.Context, c *discord.Client, content string) error {
-		_, err := c.CreateMessage(ctx, 1, discord.Message{Fields: discord.Args{"content": content}})
+		_, err := c.CreateMessage(ctx, one, 1, discord.Message{Fields: discord.Args{"content": content}})
 		return err
 	}
 	hook := discord.Args{"webhook_id": 3, "webhook_token": "secret"}
@@ -359,7 +362,7 @@ func TestOrderAcrossWays(t *testing.T) {
 				var sending sync.WaitGroup
 				for i := range 21 {
 					sending.Go(func() {
-						if err := ways[i%len(ways)](discord.WithCaller(t.Context(), "one"), client, fmt.Sprintf("text %02d", i)); err != nil {
+						if err := ways[i%len(ways)](t.Context(), client, fmt.Sprintf("text %02d", i)); err != nil {
 							t.Error(err)
 						}
 					})
@@ -404,7 +407,7 @@ func TestOrderOfThreads(t *testing.T) {
 			send := func(query, content string) {
 				r := request(t, "POST", hook, fmt.Sprintf(`{"content":%q}`, content))
 				r.Query = query
-				if _, err := client.Forward(discord.WithCaller(t.Context(), "one"), r); err != nil {
+				if _, err := client.Forward(t.Context(), one, r); err != nil {
 					t.Error(err)
 				}
 			}

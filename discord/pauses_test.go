@@ -33,7 +33,7 @@ func newPausing(t *testing.T, sb *sandbox.Sandbox) *pausing {
 func (p *pausing) send(ctx context.Context, caller, content string) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
-		_, err := p.CreateMessage(discord.WithCaller(ctx, caller), p.channel, discord.Message{Fields: discord.Args{"content": content}})
+		_, err := p.CreateMessage(ctx, &discord.Caller{Name: caller}, p.channel, discord.Message{Fields: discord.Args{"content": content}})
 		ended <- err
 	}()
 	synctest.Wait()
@@ -78,7 +78,7 @@ func TestPauseChannel(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		late := p.send(ctx, "shop", "late")
-		if _, err := p.CreateMessage(t.Context(), uint64(sb.World().Random), discord.Message{Fields: discord.Args{"content": "x"}}); err != nil {
+		if _, err := p.CreateMessage(t.Context(), nil, uint64(sb.World().Random), discord.Message{Fields: discord.Args{"content": "x"}}); err != nil {
 			t.Errorf("another channel: %v", err)
 		}
 		p.want()
@@ -167,7 +167,7 @@ func TestPauseBounds(t *testing.T) {
 		ended := make(chan error, 10_001)
 		for range cap(ended) {
 			go func() {
-				_, err := p.CreateMessage(t.Context(), p.channel, discord.Message{Fields: discord.Args{"content": "x"}})
+				_, err := p.CreateMessage(t.Context(), nil, p.channel, discord.Message{Fields: discord.Args{"content": "x"}})
 				ended <- err
 			}()
 		}

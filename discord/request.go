@@ -3,12 +3,14 @@ package discord
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 )
 
 // request is one request to Discord's API. All tries of it send the same bytes.
 type request struct {
 	policy
+	by      *Caller
 	method  string
 	version string // such as v10; empty for a path without one
 	path    string // below the version, escaped, begins with a slash
@@ -18,6 +20,7 @@ type request struct {
 	header      http.Header
 	contentType string // of the body, unless the header has it
 	body        []byte
+	content     *content // what the body is made from; nil once it is made
 	journal     *Journal // records the tries; nil if nothing does
 }
 
@@ -47,6 +50,27 @@ type policy struct {
 	joined func()
 }
 
+// content is what the body of a request of this package says.
+type content struct {
+	operation string
+	document  any
+	files     []File
+}
+
+// encode makes the body. It is not a part of what makes the request: encoding/json needs
+// much of the stack, which then belongs to a call for as long as it waits.
+func (r *request) encode() (err error) {
+	c := r.content
+	if c == nil {
+		return nil
+	}
+	if r.contentType, r.body, err = encode(c.document, c.files); err != nil {
+		return fmt.Errorf("discord: encode %s: %w", c.operation, err)
+	}
+	r.content = nil
+	return nil
+}
+
 // target returns the path with its query.
 func (r *request) target() string {
 	if r.query == "" {
@@ -57,6 +81,9 @@ func (r *request) target() string {
 
 // call sends a request of this package and returns the body of Discord's answer.
 func (c *Client) call(ctx context.Context, r *request) (json.RawMessage, error) {
+	if err := r.encode(); err != nil {
+		return nil, err
+	}
 	a, err := c.transport.do(ctx, r)
 	if err != nil {
 		return nil, err

@@ -60,7 +60,7 @@ func TestDiscordIsAway(t *testing.T) {
 						defer cancel()
 					}
 					began, channel := time.Now(), sb.World().General
-					_, err := client.CreateMessage(ctx, uint64(channel), discord.Message{Fields: discord.Args{"content": "once", "nonce": "n", "enforce_nonce": !duplicate}})
+					_, err := client.CreateMessage(ctx, nil, uint64(channel), discord.Message{Fields: discord.Args{"content": "once", "nonce": "n", "enforce_nonce": !duplicate}})
 					if tt.arrives != (err == nil) || tt.arrives != (len(sb.Messages(channel)) == 1) {
 						t.Errorf("after %v: %v", time.Since(began), err)
 					}
@@ -114,7 +114,7 @@ func TestNoTryAfterTwoMinutes(t *testing.T) {
 				defer cancel()
 				began, channel := time.Now(), sb.World().General
 				limit(sb)
-				_, err := client.CreateMessage(ctx, uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}})
+				_, err := client.CreateMessage(ctx, nil, uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}})
 				e, ok := errors.AsType[*discord.Error](err)
 				if !ok || !e.OutcomeUnknown || e.Reason == discord.DeadlineExceeded {
 					t.Errorf("the caller gets %v", err)
@@ -141,7 +141,7 @@ func TestTriesBeginWithTheFirst(t *testing.T) {
 		client := newClient(t, sb, nil)
 		channel := sb.World().General
 		for _, text := range []string{"1", "2", "3", "waits"} {
-			if _, err := client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": text}}); err != nil {
+			if _, err := client.CreateMessage(t.Context(), nil, uint64(channel), discord.Message{Fields: discord.Args{"content": text}}); err != nil {
 				t.Errorf("%s: %v", text, err)
 			}
 		}
@@ -180,14 +180,14 @@ func TestFailuresWithoutDeadline(t *testing.T) {
 					got := 0
 					switch way {
 					case "message":
-						_, err = client.CreateMessage(t.Context(), 1, discord.Message{Fields: discord.Args{"content": "x"}})
+						_, err = client.CreateMessage(t.Context(), nil, 1, discord.Message{Fields: discord.Args{"content": "x"}})
 					case "get":
-						_, err = client.Call(t.Context(), discord.GetChannel, discord.Args{"channel_id": 1})
+						_, err = client.Call(t.Context(), nil, discord.GetChannel, discord.Args{"channel_id": 1})
 					case "dm":
-						_, err = client.SendDirectMessage(t.Context(), 2, discord.Message{Fields: discord.Args{"content": "x"}})
+						_, err = client.SendDirectMessage(t.Context(), nil, 2, discord.Message{Fields: discord.Args{"content": "x"}})
 					case "forward":
 						var resp *discord.Response
-						resp, err = client.Forward(t.Context(), request(t, "GET", "/api/v10/channels/1", ""))
+						resp, err = client.Forward(t.Context(), nil, request(t, "GET", "/api/v10/channels/1", ""))
 						if err == nil {
 							got = resp.Status
 						}
@@ -228,7 +228,7 @@ func TestRetryAfterOfEveryFailure(t *testing.T) {
 					return status, http.Header{"Retry-After": {v}}, ""
 				})
 				began := time.Now()
-				_, err := client.CreateMessage(t.Context(), 1, discord.Message{Fields: discord.Args{"content": "x"}})
+				_, err := client.CreateMessage(t.Context(), nil, 1, discord.Message{Fields: discord.Args{"content": "x"}})
 				if took := time.Since(began); err != nil || *n != 2 || took < want[0] || took > want[1] {
 					t.Errorf("%d %s: %v %d %v", status, value, took, *n, err)
 				}
@@ -262,19 +262,19 @@ func TestFirst429BeyondTheDeadline(t *testing.T) {
 				var err error
 				switch way {
 				case "message":
-					_, err = client.CreateMessage(ctx, 1, discord.Message{Fields: discord.Args{"content": "x"}})
+					_, err = client.CreateMessage(ctx, nil, 1, discord.Message{Fields: discord.Args{"content": "x"}})
 				case "dm":
-					_, err = client.SendDirectMessage(ctx, 2, discord.Message{Fields: discord.Args{"content": "x"}})
+					_, err = client.SendDirectMessage(ctx, nil, 2, discord.Message{Fields: discord.Args{"content": "x"}})
 				case "hook":
-					_, err = client.Call(ctx, discord.ExecuteWebhook, discord.Args{"webhook_id": 1, "webhook_token": "t", "content": "x"})
+					_, err = client.Call(ctx, nil, discord.ExecuteWebhook, discord.Args{"webhook_id": 1, "webhook_token": "t", "content": "x"})
 				case "thread":
-					_, err = client.Call(ctx, discord.CreateThread, discord.Args{"channel_id": 3, "name": "x", "type": 11})
+					_, err = client.Call(ctx, nil, discord.CreateThread, discord.Args{"channel_id": 3, "name": "x", "type": 11})
 				case "get":
-					_, err = client.Call(ctx, discord.GetChannel, discord.Args{"channel_id": 1})
+					_, err = client.Call(ctx, nil, discord.GetChannel, discord.Args{"channel_id": 1})
 				case "delete":
-					_, err = client.Call(ctx, discord.DeleteMessage, discord.Args{"channel_id": 1, "message_id": 2})
+					_, err = client.Call(ctx, nil, discord.DeleteMessage, discord.Args{"channel_id": 1, "message_id": 2})
 				case "forward":
-					_, err = client.Forward(ctx, request(t, "GET", "/api/v10/channels/1", ""))
+					_, err = client.Forward(ctx, nil, request(t, "GET", "/api/v10/channels/1", ""))
 				}
 				e, ok := errors.AsType[*discord.Error](err)
 				if !ok || e.Reason != discord.DeadlineExceeded || e.Status != 429 || e.OutcomeUnknown ||

@@ -1,7 +1,6 @@
 package discord
 
 import (
-	"context"
 	"sync"
 	"time"
 )
@@ -37,6 +36,9 @@ func (s *Stats) Tries() int {
 }
 
 func (s *Stats) add(t Try) {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t.Sent.IsZero() {
@@ -48,38 +50,13 @@ func (s *Stats) add(t Try) {
 	s.tries++
 }
 
-type (
-	statsKey  struct{}
-	callerKey struct{}
-)
-
-// WithStats returns a context whose calls are counted in s.
-func WithStats(ctx context.Context, s *Stats) context.Context {
-	return context.WithValue(ctx, statsKey{}, s)
-}
-
-// AddWaited counts time that the call of ctx waited for a limit other than Discord's.
-func AddWaited(ctx context.Context, d time.Duration) {
-	if s := statsFrom(ctx); s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.waited += d
+// AddWaited counts time that the call waited for a limit other than Discord's. A nil Stats
+// counts nothing.
+func (s *Stats) AddWaited(d time.Duration) {
+	if s == nil {
+		return
 	}
-}
-
-func statsFrom(ctx context.Context) *Stats {
-	s, _ := ctx.Value(statsKey{}).(*Stats)
-	return s
-}
-
-// WithCaller returns a context whose calls belong to the named caller. Each caller gets a
-// fair share of the rate limits.
-func WithCaller(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, callerKey{}, name)
-}
-
-// Caller returns the name that WithCaller gave the context, or "".
-func Caller(ctx context.Context) string {
-	name, _ := ctx.Value(callerKey{}).(string)
-	return name
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waited += d
 }

@@ -28,7 +28,7 @@ func asksForCheck(err error) bool {
 func (t *transport) checkToken(ctx context.Context, r *request) {
 	check := &request{
 		policy: policy{repeatable: true, probe: true, returns: unread, otherToken: r.otherToken},
-		method: http.MethodGet, version: apiVersion, path: "/users/@me",
+		by:     r.by, method: http.MethodGet, version: apiVersion, path: "/users/@me",
 		header: make(http.Header),
 	}
 	for _, name := range [...]string{"Authorization", "User-Agent"} {

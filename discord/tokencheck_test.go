@@ -69,7 +69,7 @@ func TestUnauthorizedRoute(t *testing.T) {
 				if authorization != "" {
 					args = append(args, "Authorization", authorization)
 				}
-				resp, err := client.Forward(t.Context(), request(t, "GET", "/api/v10"+path, "", args...))
+				resp, err := client.Forward(t.Context(), nil, request(t, "GET", "/api/v10"+path, "", args...))
 				if e, ok := errors.AsType[*discord.Error](err); ok {
 					if e.Reason != discord.Invalid || e.RetryAfter <= 0 {
 						t.Errorf("%q: refused with %v", authorization, err)
@@ -124,7 +124,7 @@ func TestRefusedToken(t *testing.T) {
 		}}
 		client := s.client(t, sb)
 		get := func() error {
-			_, err := client.Call(t.Context(), discord.GetChannel, discord.Args{"channel_id": 1})
+			_, err := client.Call(t.Context(), nil, discord.GetChannel, discord.Args{"channel_id": 1})
 			return err
 		}
 		refused := func(err error) bool {
@@ -174,7 +174,7 @@ func TestGoneWebhook(t *testing.T) {
 		}}
 		client := s.client(t, sb)
 		send := func(method, path string) (got int, text string) {
-			resp, err := client.Forward(t.Context(), request(t, method, "/api/v10"+path, `{"content":"x"}`))
+			resp, err := client.Forward(t.Context(), nil, request(t, method, "/api/v10"+path, `{"content":"x"}`))
 			if e, ok := errors.AsType[*discord.Error](err); ok {
 				return e.Status, e.Text
 			}
@@ -263,7 +263,7 @@ func TestRetryAfterOfFailures(t *testing.T) {
 				}
 			})
 			channel := sb.World().General
-			if _, err := client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": "x"}}); err != nil {
+			if _, err := client.CreateMessage(t.Context(), nil, uint64(channel), discord.Message{Fields: discord.Args{"content": "x"}}); err != nil {
 				t.Fatal(err)
 			}
 			if len(sent) != 2 || sent[1] < 19*time.Second || sent[1] > 22*time.Second {
@@ -279,7 +279,7 @@ func TestRetryAfterOfFailures(t *testing.T) {
 		sb.InjectFault(sandbox.Fault{Status: 503, Header: map[string]string{"Retry-After": "600"}})
 		client := newClient(t, sb, nil)
 		began := time.Now()
-		_, err := client.CreateMessage(t.Context(), uint64(sb.World().General), discord.Message{Fields: discord.Args{"content": "x"}})
+		_, err := client.CreateMessage(t.Context(), nil, uint64(sb.World().General), discord.Message{Fields: discord.Args{"content": "x"}})
 		e, ok := errors.AsType[*discord.Error](err)
 		if took := time.Since(began); !ok || e.Status != 503 || e.RetryAfter != 10*time.Minute || took > time.Second {
 			t.Errorf("after %v: %v", took, err)
@@ -324,7 +324,7 @@ func TestAnswersWithoutWhatWasMade(t *testing.T) {
 					return &http.Response{StatusCode: tt.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(tt.body)), Request: r}, nil
 				}
 			})
-			_, err := client.Call(t.Context(), tt.op, tt.args)
+			_, err := client.Call(t.Context(), nil, tt.op, tt.args)
 			if tt.ok {
 				if err != nil {
 					t.Errorf("%s, %d %s: %v", tt.op.Name, tt.status, tt.body, err)
@@ -376,7 +376,7 @@ func TestGoneWebhookIsFoundByAnyCall(t *testing.T) {
 					path, query, _ := strings.Cut(path, "?")
 					r := request(t, method, "/api/v10"+path, "")
 					r.Query = query
-					resp, err := client.Forward(t.Context(), r)
+					resp, err := client.Forward(t.Context(), nil, r)
 					status := 0
 					if e, ok := errors.AsType[*discord.Error](err); ok {
 						status = e.Status

@@ -36,7 +36,7 @@ type transport struct {
 // do sends a request until an answer says what became of it. Every error is an
 // *Error, except that of a request that cannot be built.
 func (t *transport) do(ctx context.Context, r *request) (*answer, error) {
-	s := t.begin(ctx, r)
+	s := t.begin(r)
 	defer s.end()
 	for {
 		permit, err := s.acquire(ctx)
@@ -47,7 +47,7 @@ func (t *transport) do(ctx context.Context, r *request) (*answer, error) {
 			permit.Cancel()
 			return nil, s.unrecorded(err)
 		}
-		tried, ok := s.mayTake(ctx)
+		tried, ok := s.mayTake()
 		if !ok {
 			permit.Cancel()
 			return nil, s.left(ctx)
@@ -88,17 +88,18 @@ type sending struct {
 
 // begin returns a request before its first try. It is on the heap, so that the
 // stack of a call that waits stays small.
-func (t *transport) begin(ctx context.Context, r *request) *sending {
+func (t *transport) begin(r *request) *sending {
+	r.by = cmp.Or(r.by, nobody)
 	s := &sending{transport: t, request: r, ask: ratelimit.Request{
 		Token:      cmp.Or(r.otherToken, BotToken),
 		OtherToken: r.otherToken != "",
-		Caller:     Caller(ctx),
+		Caller:     r.by.Name,
 		Line:       ratelimit.LineOf(r.method, r.target()),
 		Bytes:      int64(len(r.body)),
 		Probe:      r.probe,
 		Joined:     r.joined,
 	}}
-	if u := unmadeOf(ctx); u != nil {
+	if u := r.by.Unmade; u != nil {
 		s.ask.Before = u.before
 	}
 	s.resume()
@@ -110,10 +111,10 @@ func (s *sending) next() {
 	now := time.Now()
 	// Each time: Discord counts apart by the age of a message.
 	s.ask.Route = ratelimit.RouteOf(s.method, s.path, s.kind, now)
-	s.seen = Try{
-		Route: s.ask.Route.String(), Resource: s.ask.Route.Major,
-		Number: s.seen.Number + 1, Before: s.seen.Outcome, Once: s.once, Began: now,
-	}
+	number, before := s.seen.Number+1, s.seen.Outcome
+	s.seen = Try{} // in place: a whole Try takes 200 bytes of the stack
+	s.seen.Route, s.seen.Resource = s.ask.Route.String(), s.ask.Route.Major
+	s.seen.Number, s.seen.Before, s.seen.Once, s.seen.Began = number, before, s.once, now
 }
 
 // acquire begins a try: it waits for the permit. A token that Discord may have
@@ -134,7 +135,7 @@ func (s *sending) acquire(ctx context.Context) (*ratelimit.Permit, error) {
 // refused returns the error of a call that got no permit.
 func (s *sending) refused(ctx context.Context, err error) error {
 	s.seen.Outcome, s.seen.Err = Refused, err
-	s.tried(ctx, s.seen)
+	s.tried(ctx)
 	failure := refusal(ctx, err)
 	if s.limited != nil && failure.Reason == DeadlineExceeded {
 		failure = failure.limitedBy(answerError(s.limited.status, s.limited.header, s.limited.body))
@@ -155,7 +156,7 @@ func (s *sending) send(ctx context.Context, permit *ratelimit.Permit) (*answer, 
 			s.seen.Route = OtherRoute(s.method)
 		}
 	}
-	s.tried(ctx, s.seen)
+	s.tried(ctx)
 	s.recorded(ctx)
 	if a != nil && a.checkToken {
 		s.checkToken(ctx, s.request)
@@ -292,7 +293,7 @@ func (s *sending) waiting(ctx context.Context) (_ context.Context, end func()) {
 		within, stop = context.WithDeadline(ctx, last)
 	}
 	within, cancel := context.WithCancelCause(within)
-	unhook := whenAny(revocations(ctx), cancel)
+	unhook := s.by.whenRevoked(cancel)
 	unlist := s.waits.begin(WaitingCall{
 		Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began,
 	}, cancel)

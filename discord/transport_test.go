@@ -141,13 +141,13 @@ func TestRepeatedDelete(t *testing.T) {
 			return nil, errors.New("connection reset by peer")
 		})
 		message := Args{"channel_id": channel, "message_id": id}
-		if _, err := client.Call(t.Context(), DeleteMessage, message); err != nil || *tries != 2 {
+		if _, err := client.Call(t.Context(), nil, DeleteMessage, message); err != nil || *tries != 2 {
 			t.Errorf("%d tries, then %v", *tries, err)
 		}
 		if left := sb.Messages(channel); len(left) != 0 {
 			t.Errorf("the channel holds %+v", left)
 		}
-		_, err = client.Call(t.Context(), DeleteMessage, message)
+		_, err = client.Call(t.Context(), nil, DeleteMessage, message)
 		if e, ok := errors.AsType[*Error](err); !ok || e.Code != CodeUnknownMessage || e.OutcomeUnknown {
 			t.Errorf("deleting what is gone: %v", err)
 		}
@@ -164,7 +164,7 @@ func TestUnknownIsSuccess(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		data, err := client.CreateMessage(ctx, 1, Message{Fields: Args{"content": "x"}})
+		data, err := client.CreateMessage(ctx, nil, 1, Message{Fields: Args{"content": "x"}})
 		if err != nil || string(data) != stored || *tries != 1 {
 			t.Errorf("%d tries: %s, %v", *tries, data, err)
 		}

@@ -66,7 +66,7 @@ func (t *transport) try(ctx context.Context, r *request, permit *ratelimit.Permi
 			return nil, Unsent, fmt.Errorf("%w: %w", ErrMayNotSend, err)
 		}
 	}
-	x := &exchange{transport: t, permit: permit}
+	x := &exchange{transport: t, by: r.by, permit: permit}
 	x.send(ctx, r)
 	switch {
 	case x.answer != nil:
@@ -86,6 +86,7 @@ func (t *transport) try(ctx context.Context, r *request, permit *ratelimit.Permi
 // which discordgo sends.
 type exchange struct {
 	*transport
+	by     *Caller
 	permit *ratelimit.Permit
 	client http.Client
 	bucket discordgo.Bucket
@@ -142,7 +143,7 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		// The limiter's estimate is better if it learns of the response early.
 		x.permit.Complete(ratelimit.Response{Status: a.status, Header: a.header})
 	}
-	x.err = x.answers.read(req.Context(), a, resp.Body, resp.ContentLength, x.maxBytes)
+	x.err = x.answers.read(req.Context(), x.by.Answers, a, resp.Body, resp.ContentLength, x.maxBytes)
 	x.answer = a
 	resp.Header, resp.Body = nil, http.NoBody
 	return resp, nil

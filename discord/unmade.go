@@ -21,26 +21,10 @@ type Unmade struct {
 	wanted, taken bool
 }
 
-type unmadeKey struct{}
-
-// WithUnmade returns a context for one call that Take can end, as end can for any reason.
-// end must be called when the call has ended. before is ratelimit.Request.Before of a call
-// that another process has passed on.
-func WithUnmade(ctx context.Context, before time.Duration) (_ context.Context, u *Unmade, end context.CancelCauseFunc) {
-	u = &Unmade{before: before}
-	ctx, u.end = context.WithCancelCause(ctx)
-	return context.WithValue(ctx, unmadeKey{}, u), u, u.end
-}
-
-func unmadeOf(ctx context.Context) *Unmade {
-	u, _ := ctx.Value(unmadeKey{}).(*Unmade)
-	return u
-}
-
-// Keep is Unmade.Keep of the call of ctx. Calls that cannot be taken away are kept.
-func Keep(ctx context.Context) bool {
-	u := unmadeOf(ctx)
-	return u == nil || u.Keep()
+// NewUnmade returns a call whose context Take ends with end. before is
+// ratelimit.Request.Before of a call that another process has passed on.
+func NewUnmade(end context.CancelCauseFunc, before time.Duration) *Unmade {
+	return &Unmade{end: end, before: before}
 }
 
 // openDMPath is where direct message channels are opened.
@@ -71,8 +55,11 @@ func (u *Unmade) Taken() bool {
 }
 
 // Keep notes that something has happened, such as a response that began. It reports
-// false for a call that was taken away before.
+// false for a call that was taken away before, which a nil Unmade never is.
 func (u *Unmade) Keep() bool {
+	if u == nil {
+		return true
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.kept = u.kept || !u.taken
@@ -101,8 +88,8 @@ func (u *Unmade) ended(o Outcome) {
 // mayTake begins a try of a request that may be taken away. It reports whether the try may
 // be sent. ended is to be called with its outcome. What changes nothing, or opens a channel
 // that Discord opens once, is not counted: it may be done again.
-func (s *sending) mayTake(ctx context.Context) (ended func(Outcome), ok bool) {
-	u := unmadeOf(ctx)
+func (s *sending) mayTake() (ended func(Outcome), ok bool) {
+	u := s.by.Unmade
 	switch {
 	case u == nil:
 		return func(Outcome) {}, true

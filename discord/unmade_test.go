@@ -29,27 +29,29 @@ func TestUnmade(t *testing.T) {
 			t.Fatal(err)
 		}
 		channel := uint64(sb.World().General)
-		send := func(ctx context.Context) error {
-			_, err := client.CreateMessage(ctx, channel, discord.Message{Fields: discord.Args{"content": "hi"}})
+		send := func(ctx context.Context, u *discord.Unmade) error {
+			_, err := client.CreateMessage(ctx, &discord.Caller{Unmade: u}, channel, discord.Message{Fields: discord.Args{"content": "hi"}})
 			return err
 		}
-		ctx, made, release := discord.WithUnmade(t.Context(), 0)
+		ctx, release := context.WithCancelCause(t.Context())
 		defer release(nil)
-		if err := send(ctx); err != nil || !discord.Keep(ctx) {
+		made := discord.NewUnmade(release, 0)
+		if err := send(ctx, made); err != nil || !made.Keep() {
 			t.Fatal(err)
 		}
 		if made.Take(); made.Taken() || ctx.Err() != nil {
 			t.Error("a call that was made is taken away")
 		}
 		for range 4 { // the limit of the channel is used up
-			if err := send(t.Context()); err != nil {
+			if err := send(t.Context(), nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		ctx, waiting, release := discord.WithUnmade(t.Context(), 0)
+		ctx, release = context.WithCancelCause(t.Context())
 		defer release(nil)
+		waiting := discord.NewUnmade(release, 0)
 		ended := make(chan error, 1)
-		go func() { ended <- send(ctx) }()
+		go func() { ended <- send(ctx, waiting) }()
 		synctest.Wait()
 		before := len(sent.list())
 		began := time.Now()
@@ -59,7 +61,7 @@ func TestUnmade(t *testing.T) {
 		if !ok || e.Reason != discord.Canceled || e.OutcomeUnknown || !waiting.Taken() || waiting.Keep() || time.Since(began) > 0 {
 			t.Errorf("a call that waits ended after %v with %v", time.Since(began), err)
 		}
-		if err := send(t.Context()); err != nil || len(sent.list()) != before+1 {
+		if err := send(t.Context(), nil); err != nil || len(sent.list()) != before+1 {
 			t.Errorf("%d requests instead of one, %v", len(sent.list())-before, err)
 		}
 	})
@@ -91,11 +93,10 @@ func TestUnmadeAtDiscord(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var ctx context.Context
-				var release context.CancelCauseFunc
-				ctx, u, release = discord.WithUnmade(t.Context(), 0)
+				ctx, release := context.WithCancelCause(t.Context())
 				defer release(nil)
-				_, err = client.CreateMessage(ctx, 5, discord.Message{Fields: discord.Args{"content": "hi"}})
+				u = discord.NewUnmade(release, 0)
+				_, err = client.CreateMessage(ctx, &discord.Caller{Unmade: u}, 5, discord.Message{Fields: discord.Args{"content": "hi"}})
 				if (err != nil) != test.taken || u.Taken() != test.taken || answers != 1 {
 					t.Errorf("%v, taken away: %v, %d requests", err, u.Taken(), answers)
 				}
@@ -119,10 +120,11 @@ func TestPassedOn(t *testing.T) {
 		var order []string
 		var sending sync.WaitGroup
 		send := func(content string, before time.Duration) {
-			ctx, _, release := discord.WithUnmade(t.Context(), before)
+			ctx, release := context.WithCancelCause(t.Context())
+			by := &discord.Caller{Unmade: discord.NewUnmade(release, before)}
 			sending.Go(func() {
 				defer release(nil)
-				_, err := client.CreateMessage(ctx, uint64(sb.World().General), discord.Message{Fields: discord.Args{"content": content}})
+				_, err := client.CreateMessage(ctx, by, uint64(sb.World().General), discord.Message{Fields: discord.Args{"content": content}})
 				if err != nil {
 					t.Errorf("%s: %v", content, err)
 				}

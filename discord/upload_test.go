@@ -34,13 +34,13 @@ func TestTriesSendTheSameBytes(t *testing.T) {
 			}
 		})
 		alice := sb.World().Alice
-		if _, err := client.SendDirectMessage(t.Context(), uint64(alice), discord.Message{Fields: discord.Args{"content": "opens"}}); err != nil {
+		if _, err := client.SendDirectMessage(t.Context(), nil, uint64(alice), discord.Message{Fields: discord.Args{"content": "opens"}}); err != nil {
 			t.Fatal(err)
 		}
 		bodies = nil
 		sb.InjectFault(sandbox.Fault{Route: "POST /channels/{channel_id}/messages", Count: 2, Status: 502})
 		sb.InjectFault(sandbox.Fault{Route: "POST /channels/{channel_id}/messages", Count: 1, Status: 404, Body: `{"message":"Unknown Channel","code":10003}`})
-		_, err := client.SendDirectMessage(t.Context(), uint64(alice), discord.Message{
+		_, err := client.SendDirectMessage(t.Context(), nil, uint64(alice), discord.Message{
 			Fields: discord.Args{"attachments": []discord.Args{{"id": "0"}}},
 			Files:  []discord.File{{Name: "a.txt", Data: []byte("hello")}},
 		})
@@ -94,7 +94,7 @@ func TestFileNames(t *testing.T) {
 					return next.RoundTrip(r)
 				}
 			})
-			_, err := client.CreateMessage(t.Context(), uint64(sb.World().General), discord.Message{
+			_, err := client.CreateMessage(t.Context(), nil, uint64(sb.World().General), discord.Message{
 				Fields: discord.Args{"nonce": "n", "attachments": []discord.Args{{"id": "0", "filename": name}}},
 				Files:  []discord.File{{Name: name, Data: []byte("data")}},
 			})

@@ -19,7 +19,7 @@ func TestNothingIsBuiltToWait(t *testing.T) {
 		client := newClient(t, sb, nil)
 		channel := uint64(sb.World().General)
 		message := discord.Message{Fields: discord.Args{"content": "x"}}
-		if _, err := client.CreateMessage(t.Context(), channel, message); err != nil {
+		if _, err := client.CreateMessage(t.Context(), nil, channel, message); err != nil {
 			t.Fatal(err)
 		}
 		path, err := discord.ParseAPIPath("/api/v10/channels/" + sb.World().General.String() + "/messages")
@@ -28,11 +28,11 @@ func TestNothingIsBuiltToWait(t *testing.T) {
 		}
 		for name, send := range map[string]func() error{
 			"CreateMessage": func() error {
-				_, err := client.CreateMessage(t.Context(), channel, message)
+				_, err := client.CreateMessage(t.Context(), nil, channel, message)
 				return err
 			},
 			"Forward": func() error {
-				_, err := client.Forward(t.Context(), &discord.Request{Method: "POST", Path: path, Body: []byte(`{"content":"x"}`), Header: map[string][]string{"Content-Type": {"application/json"}}})
+				_, err := client.Forward(t.Context(), nil, &discord.Request{Method: "POST", Path: path, Body: []byte(`{"content":"x"}`), Header: map[string][]string{"Content-Type": {"application/json"}}})
 				return err
 			},
 		} {

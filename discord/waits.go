@@ -13,7 +13,7 @@ import (
 type WaitingCall struct {
 	// Number identifies the waiting call. Later calls have higher numbers.
 	Number int64
-	// Route and Resource are those of Try, and Caller is that of WithCaller.
+	// Route and Resource are those of Try, and Caller is the name of the caller.
 	Route, Resource, Caller string
 	// Since is when the wait began.
 	Since time.Time

@@ -20,7 +20,7 @@ func TestCancelWaiting(t *testing.T) {
 		client := newClient(t, sb, nil)
 		channel := uint64(sb.World().General)
 		send := func(caller, content string) error {
-			_, err := client.CreateMessage(discord.WithCaller(t.Context(), caller), channel, discord.Message{Fields: discord.Args{"content": content}})
+			_, err := client.CreateMessage(t.Context(), &discord.Caller{Name: caller}, channel, discord.Message{Fields: discord.Args{"content": content}})
 			return err
 		}
 		if err := send("shop", "first"); err != nil {

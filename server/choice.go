@@ -31,48 +31,53 @@ type choice struct {
 	unknown http.Handler
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. What decides has returned before a request waits,
+// which keeps all functions around it on its stack.
 func (c *choice) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if forwarded := forward.BotOf(r); forwarded != "" {
-		i := slices.IndexFunc(c.all, func(b *bot) bool { return b.place.bot == forwarded })
-		c.handlers[i].ServeHTTP(w, api.WithoutBot(r)) // the keys accept no other bots
-		return
-	}
-	name, err := api.BotOf(r)
-	switch {
-	case err != nil:
-		api.Refuse(w, r, err)
-		return
-	case name == "" && c.common != nil:
-		c.unnamed(w, r)
-		return
-	case name == "":
-		c.handlers[0].ServeHTTP(w, r)
-		return
-	}
-	i := slices.IndexFunc(c.all, func(b *bot) bool { return b.name == name })
-	switch own := c.byToken(r); {
-	case i < 0:
-		c.unknown.ServeHTTP(w, r)
-	case own >= 0 && own != i: // whose limits are kept where its other calls are made
-		api.Refuse(w, r, connect.NewError(connect.CodeInvalidArgument,
-			fmt.Errorf("the request is for bot %s, but has the token of another bot", name)))
-	default:
-		c.handlers[i].ServeHTTP(w, api.WithoutBot(r))
+	handler, in := c.choose(w, r)
+	if handler != nil {
+		handler.ServeHTTP(w, in)
 	}
 }
 
-// unnamed serves a request that does not name one of several bots.
-func (c *choice) unnamed(w http.ResponseWriter, r *http.Request) {
-	if isAboutHealth(r) {
-		c.common.ServeHTTP(w, r)
-		return
+// choose returns what serves a request, without the name of the bot. It returns nil if it
+// has refused the request.
+func (c *choice) choose(w http.ResponseWriter, r *http.Request) (http.Handler, *http.Request) {
+	if forwarded := forward.BotOf(r); forwarded != "" {
+		i := slices.IndexFunc(c.all, func(b *bot) bool { return b.place.bot == forwarded })
+		return c.handlers[i], api.WithoutBot(r) // the keys accept no other bots
 	}
+	name, err := api.BotOf(r)
+	i := 0
+	switch {
+	case err != nil:
+		api.Refuse(w, r, err)
+		return nil, nil
+	case name == "" && c.common == nil:
+	case name == "" && isAboutHealth(r):
+		return c.common, r
+	case name == "":
+		i = c.ofUnnamed(r)
+	default:
+		if i = slices.IndexFunc(c.all, func(b *bot) bool { return b.name == name }); i < 0 {
+			return c.unknown, r
+		}
+		if own := c.byToken(r); own >= 0 && own != i { // whose limits are kept where its other calls are made
+			api.Refuse(w, r, connect.NewError(connect.CodeInvalidArgument,
+				fmt.Errorf("the request is for bot %s, but has the token of another bot", name)))
+			return nil, nil
+		}
+	}
+	return c.handlers[i], api.WithoutBot(r)
+}
+
+// ofUnnamed returns the bot that serves a request that does not name one of several.
+func (c *choice) ofUnnamed(r *http.Request) int {
 	i := c.byToken(r)
 	if hook := c.hooks.botOf(r.URL.Path); hook != "" {
 		i = slices.IndexFunc(c.all, func(b *bot) bool { return b.name == hook })
 	}
-	c.handlers[max(i, 0)].ServeHTTP(w, r)
+	return max(i, 0)
 }
 
 // byToken returns the bot whose own token a plain request has, or -1.

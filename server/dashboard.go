@@ -57,8 +57,10 @@ type learning struct {
 }
 
 // Call implements api.Discord.
-func (l learning) Call(ctx context.Context, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error) {
-	answer, err := l.Discord.Call(ctx, op, args, files...)
+func (l learning) Call(
+	ctx context.Context, by *discord.Caller, op discord.Operation, args discord.Args, files ...discord.File,
+) (json.RawMessage, error) {
+	answer, err := l.Discord.Call(ctx, by, op, args, files...)
 	if err == nil {
 		l.names.Learn(op, answer)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/api"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/forward"
 
 	"connectrpc.com/connect"
@@ -53,8 +54,10 @@ func (q *requests) serve(handler http.Handler, w http.ResponseWriter, r *http.Re
 		handler.ServeHTTP(w, r.WithContext(ctx))
 		return nil, false
 	}
-	ctx, unmade, cancel := discord.WithUnmade(r.Context(), q.began.Sub(forward.Came(r)))
+	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
+	unmade := discord.NewUnmade(cancel, q.began.Sub(forward.Came(r)))
+	ctx = caller.With(ctx, func(by *discord.Caller) { by.Unmade = unmade })
 	one.cancel, one.unmade, one.body = cancel, unmade, forward.NewTape(r.Body, &q.bodies)
 	if !q.add(one) {
 		return r, true

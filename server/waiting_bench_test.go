@@ -15,7 +15,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,7 +39,7 @@ import (
 // and stack. The clients are sockets that hold nothing themselves. Empty is the floor:
 // a handler that does nothing but wait, behind the same listener. "key" is with access rules and a client that has a key.
 func BenchmarkWaitingCall(b *testing.B) {
-	for name, send := range map[string]func(b *testing.B, to target, n int){
+	for name, send := range map[string]func(b testing.TB, to target, n int){
 		"HTTP2": openStreams, "HTTP2, 1 on a connection": openStreamsBy(1), "HTTP1": waitByREST,
 	} {
 		b.Run("Empty/"+name, func(b *testing.B) {
@@ -55,7 +57,7 @@ func BenchmarkWaitingCall(b *testing.B) {
 	for _, bm := range []struct {
 		name string
 		key  bool
-		send func(b *testing.B, to target, n int)
+		send func(b testing.TB, to target, n int)
 	}{
 		{"gRPC/1000 on a connection", false, openStreams},
 		{"gRPC/50 on a connection", false, openStreamsBy(50)},
@@ -66,44 +68,97 @@ func BenchmarkWaitingCall(b *testing.B) {
 		{"REST/key", true, waitByREST},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
-			sb := sandbox.New(sandbox.Config{Unlimited: true})
-			sb.SetLimit(sandbox.Limit{
-				Name: "one", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Hour, Kind: sandbox.Fixed,
-			})
-			api := httptest.NewServer(sb)
-			b.Cleanup(api.Close)
-			c := server.Config{
-				Token: sb.World().Token, APIURL: api.URL + "/api", Gateway: server.GatewayConfig{Off: true}, MaxQueue: 1 << 20,
-				Logger: slog.New(slog.DiscardHandler), ShutdownGrace: time.Millisecond,
-			}
-			to := target{channel: sb.World().General}
-			if bm.key {
-				key, hash := server.NewKey()
-				to.key, c.AuthFile = key, filepath.Join(b.TempDir(), "auth.yaml")
-				rules := "clients: [{name: shop, hashes: [" + hash + "], channels: [" + to.channel.String() + "], untargeted: true, methods: [\"*\"]}]"
-				if err := os.WriteFile(c.AuthFile, []byte(rules), 0o600); err != nil {
-					b.Fatal(err)
-				}
-			}
-			srv := run(b, c)
-			srv.key = to.key
-			srv.answers(b)
-			to.address = srv.address
-			if _, err := srv.SendChannelMessage(b.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(to.channel), Content: "takes the limit"}); err != nil {
-				b.Fatal(err)
-			}
-			reportHeld(b, func(n int) { bm.send(b, to, n) }, func() int {
-				status, err := srv.GetRateLimitStatus(b.Context(), new(pb.GetRateLimitStatusRequest))
-				if err != nil {
-					b.Fatal(err)
-				}
-				return int(status.GetWaiting())
-			})
+			srv, to := serveWaiting(b, bm.key)
+			reportHeld(b, func(n int) { bm.send(b, to, n) }, srv.waiting(b))
 			srv.stop()
 			if err := <-srv.ended; err != nil {
 				b.Error(err)
 			}
 		})
+	}
+}
+
+// serveWaiting runs a server whose calls to one channel wait. If key is set, they need a key.
+func serveWaiting(b testing.TB, key bool) (*running, target) {
+	b.Helper()
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	sb.SetLimit(sandbox.Limit{
+		Name: "one", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Hour, Kind: sandbox.Fixed,
+	})
+	api := httptest.NewServer(sb)
+	b.Cleanup(api.Close)
+	c := server.Config{
+		Token: sb.World().Token, APIURL: api.URL + "/api", Gateway: server.GatewayConfig{Off: true}, MaxQueue: 1 << 20,
+		Logger: slog.New(slog.DiscardHandler), ShutdownGrace: time.Millisecond,
+	}
+	to := target{channel: sb.World().General}
+	if key {
+		secret, hash := server.NewKey()
+		to.key, c.AuthFile = secret, filepath.Join(b.TempDir(), "auth.yaml")
+		rules := "clients: [{name: shop, hashes: [" + hash + "], channels: [" + to.channel.String() + "], untargeted: true, methods: [\"*\"]}]"
+		if err := os.WriteFile(c.AuthFile, []byte(rules), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	srv := run(b, c)
+	srv.key = to.key
+	srv.answers(b)
+	to.address = srv.address
+	if _, err := srv.SendChannelMessage(b.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(to.channel), Content: "takes the limit"}); err != nil {
+		b.Fatal(err)
+	}
+	return srv, to
+}
+
+// waiting returns a function that returns how many calls wait for a rate limit.
+func (r *running) waiting(b testing.TB) func() int {
+	return func() int {
+		b.Helper()
+		status, err := r.GetRateLimitStatus(b.Context(), new(pb.GetRateLimitStatusRequest))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return int(status.GetWaiting())
+	}
+}
+
+// TestStackOfWaitingCalls: a call that waits has a stack of 8 KB. What needs more on the way
+// to the wait doubles that, because no goroutine gives back what it has used more than a
+// quarter of.
+func TestStackOfWaitingCalls(t *testing.T) {
+	if info, _ := debug.ReadBuildInfo(); runtime.GOARCH != "amd64" || slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		t.Skip("frames have other sizes")
+	}
+	for name, key := range map[string]bool{"everyone": false, "key": true} {
+		t.Run(name, func(t *testing.T) {
+			const calls = 1000
+			srv, to := serveWaiting(t, key)
+			waiting := srv.waiting(t)
+			send := func(n int) { openStreamsBy(50)(t, to, n) } // as many as nobody takes for a flood
+			wait(t, send, waiting, 100)                         // what is made once
+			_, before := held()
+			wait(t, send, waiting, calls)
+			_, after := held()
+			if each := (after - before) / calls; each > 12<<10 {
+				t.Errorf("a call that waits keeps %d bytes of stack", each)
+			}
+			srv.stop()
+			if err := <-srv.ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// wait sends calls, and returns when they wait.
+func wait(b testing.TB, send func(n int), waiting func() int, n int) {
+	b.Helper()
+	want := waiting() + n
+	send(n)
+	for began := time.Now(); waiting() != want; time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			b.Fatalf("%d calls wait, want %d", waiting(), want)
+		}
 	}
 }
 
@@ -117,18 +172,9 @@ type target struct {
 func reportHeld(b *testing.B, send func(n int), waiting func() int) {
 	b.Helper()
 	const calls = 2000
-	wait := func(n int) {
-		want := waiting() + n
-		send(n)
-		for began := time.Now(); waiting() != want; time.Sleep(10 * time.Millisecond) {
-			if time.Since(began) > time.Minute {
-				b.Fatalf("%d calls wait, want %d", waiting(), want)
-			}
-		}
-	}
-	wait(100) // what is made once
+	wait(b, send, waiting, 100) // what is made once
 	heap, stack := held()
-	wait(calls)
+	wait(b, send, waiting, calls)
 	heapThen, stackThen := held()
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(heapThen-heap)/calls, "heap-B/call")
@@ -146,7 +192,7 @@ func held() (heap, stack int64) {
 	return int64(samples[0].Value.Uint64()), int64(samples[1].Value.Uint64())
 }
 
-func dial(b *testing.B, address string) net.Conn {
+func dial(b testing.TB, address string) net.Conn {
 	b.Helper()
 	conn, err := net.Dial("tcp", address) //nolint:noctx // on the same machine
 	if err != nil {
@@ -156,16 +202,16 @@ func dial(b *testing.B, address string) net.Conn {
 	return conn
 }
 
-func waitByREST(b *testing.B, to target, n int) {
+func waitByREST(b testing.TB, to target, n int) {
 	post(b, to, fmt.Sprintf("/api/v10/channels/%s/messages", to.channel), `{"content":"hello"}`, n)
 }
 
-func waitByJSON(b *testing.B, to target, n int) {
+func waitByJSON(b testing.TB, to target, n int) {
 	post(b, to, "/discord_api.DiscordApi/SendChannelMessage", fmt.Sprintf(`{"channelId":"%s","content":"hello"}`, to.channel), n)
 }
 
 // post sends requests over a connection each, and reads no answer.
-func post(b *testing.B, to target, path, body string, n int) {
+func post(b testing.TB, to target, path, body string, n int) {
 	b.Helper()
 	var authorization string
 	if to.key != "" {
@@ -181,8 +227,8 @@ func post(b *testing.B, to target, path, body string, n int) {
 }
 
 // openStreamsBy sends a number of gRPC calls over each connection.
-func openStreamsBy(streams int) func(b *testing.B, to target, n int) {
-	return func(b *testing.B, to target, n int) {
+func openStreamsBy(streams int) func(b testing.TB, to target, n int) {
+	return func(b testing.TB, to target, n int) {
 		for ; n > 0; n -= streams {
 			openStreams(b, to, min(n, streams))
 		}
@@ -190,7 +236,7 @@ func openStreamsBy(streams int) func(b *testing.B, to target, n int) {
 }
 
 // openStreams sends gRPC calls over connections of 1000, and reads no answer.
-func openStreams(b *testing.B, to target, n int) {
+func openStreams(b testing.TB, to target, n int) {
 	b.Helper()
 	const most = 1000
 	for ; n > most; n -= most {

@@ -92,7 +92,7 @@ var parts = []part{
 	{
 		folder: "server", about: "the whole server: assembles, runs and shuts it down",
 		imports: []string{
-			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/calls",
+			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/caller", "server/internal/calls",
 			"server/internal/discordjson", "server/internal/events", "server/internal/files", "server/internal/forward", "server/internal/gatewayproxy",
 			"server/internal/health", "server/internal/history", "server/internal/hooks", "server/internal/lease", "server/internal/listener", "server/internal/metrics",
 			"server/internal/names", "server/internal/outbox", "server/internal/rest", "server/internal/rpc", "server/internal/status", "server/internal/store",
@@ -103,7 +103,7 @@ var parts = []part{
 	{
 		folder: "server/api", about: "the methods of the API, statuses, one log line for each call",
 		imports: []string{
-			"server/internal/access", "server/internal/calls", "server/internal/discordjson", "server/internal/events", "server/internal/health",
+			"server/internal/access", "server/internal/caller", "server/internal/calls", "server/internal/discordjson", "server/internal/events", "server/internal/health",
 			"server/internal/hooks", "server/internal/listener", "server/internal/outbox", "server/internal/rest", "server/internal/rpc", "server/internal/store",
 			"discord", "discord/gateway", "gen/...",
 		},
@@ -139,7 +139,7 @@ var parts = []part{
 	{
 		folder: "server/internal/status", about: "the stream of finished calls, limits and states for the dashboard",
 		imports: []string{
-			"discord", "gen/...", "server/internal/access", "server/internal/calls", "server/internal/history",
+			"discord", "gen/...", "server/internal/access", "server/internal/caller", "server/internal/calls", "server/internal/history",
 			"server/internal/names", "server/internal/rpc",
 		},
 	},
@@ -157,11 +157,11 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/hooks", about: "incoming hooks: payloads of scripts and tools, rendered as messages",
-		imports: []string{"server/internal/access", "server/internal/calls", "server/internal/listener", "server/internal/refusals", "server/internal/rpc", "server/internal/strictyaml", "discord"},
+		imports: []string{"server/internal/access", "server/internal/caller", "server/internal/calls", "server/internal/listener", "server/internal/refusals", "server/internal/rpc", "server/internal/strictyaml", "discord"},
 	},
 	{
 		folder: "server/internal/rest", about: "plain REST: forwards requests to Discord's API",
-		imports: []string{"server/internal/access", "server/internal/calls", "server/internal/listener", "server/internal/rpc", "discord"},
+		imports: []string{"server/internal/access", "server/internal/caller", "server/internal/calls", "server/internal/listener", "server/internal/rpc", "discord"},
 	},
 	{
 		folder: "server/internal/health", about: "whether the server can serve calls, and if not, why",
@@ -169,11 +169,11 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/access", about: "access control: authenticates clients and enforces their rules",
-		imports: []string{"server/internal/refusals", "server/internal/rpc", "server/internal/strictyaml", "discord", "gen/..."},
+		imports: []string{"server/internal/caller", "server/internal/refusals", "server/internal/rpc", "server/internal/strictyaml", "discord", "gen/..."},
 	},
 	{
 		folder: "server/internal/calls", about: "reports of finished calls, to the log and other observers; the codes of errors",
-		imports: []string{"server/internal/refusals", "server/internal/rpc", "server/internal/store", "discord", "gen/..."},
+		imports: []string{"server/internal/caller", "server/internal/refusals", "server/internal/rpc", "server/internal/store", "discord", "gen/..."},
 	},
 	{
 		folder: "server/internal/listener", about: "one port for every protocol, with limits and graceful shutdown",
@@ -182,7 +182,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/outbox", about: "the outbox: stored calls, when they are made, and their outcome",
-		imports: []string{"server/internal/store", "discord"},
+		imports: []string{"server/internal/caller", "server/internal/store", "discord"},
 	},
 	{folder: "server/internal/lease", about: "which of several servers may send to Discord for a bot", standardLibrary: true},
 	{
@@ -192,6 +192,7 @@ var parts = []part{
 	{folder: "server/internal/discordjson", about: "Discord's objects as messages of the API", imports: []string{"discord/rawjson"}},
 	{folder: "server/internal/files", about: "reads small files of rules, keys and certificates, and reloads them", standardLibrary: true},
 	{folder: "server/internal/strictyaml", about: "reads YAML files that grant permissions, and refuses ambiguous ones"},
+	{folder: "server/internal/caller", about: "carries on whose behalf a request calls Discord to its handler", imports: []string{"discord"}},
 	{folder: "server/internal/refusals", about: "limits what refused requests write to the log"},
 	{folder: "server/internal/rpc", about: "what every Connect service needs: codecs, limits, request IDs"},
 	{

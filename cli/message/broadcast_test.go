@@ -250,7 +250,7 @@ func TestBroadcastBar(t *testing.T) {
 	if err := theirs.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if text := <-shown; code != 1 || !regexp.MustCompile(`(?s)0% .*\(0/2\).*1 failed, 0s left 100% .*\(2/2\).*\nERROR: 1 of 2 users`).MatchString(text) {
+	if text := <-shown; code != 1 || !regexp.MustCompile(`(?s)\r\x1b\[K0% \| {30}\| \(0/2\)\r.*1 failed, 0s left 100% \|█{30}\| \(2/2\)\r\nERROR: 1 of 2 users`).MatchString(text) {
 		t.Errorf("%d, the terminal shows %q", code, text)
 	}
 	if out := stdout.String(); strings.Count(out, "\n") != 3 || !strings.Contains(out, "\nSent to 1 of 2 users\n1 failed: PERMISSION_DENIED: ") {

@@ -3,13 +3,12 @@ package message
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	command "discordproxy/cli"
 
 	pb "discordproxy/gen/discord_api"
-
-	"github.com/schollz/progressbar/v3"
 )
 
 // progress shows the progress of a broadcast.
@@ -27,14 +26,7 @@ func newProgress(r *request, users int) progress {
 	case r.output.quiet:
 		return noProgress{}
 	case command.IsTerminal(r.env.Err):
-		return &barProgress{r.env, progressbar.NewOptions(users,
-			progressbar.OptionSetWriter(r.env.Err),
-			progressbar.OptionUseANSICodes(true),
-			progressbar.OptionShowCount(),
-			progressbar.OptionSetWidth(30),
-			progressbar.OptionSetPredictTime(false), // the proxy knows better
-			progressbar.OptionThrottle(50*time.Millisecond),
-		), users}
+		return &barProgress{env: r.env, users: users}
 	default:
 		return lineProgress{r.env.Out, users}
 	}
@@ -84,21 +76,41 @@ func (dataProgress) end() {}
 // barProgress draws on the terminal.
 type barProgress struct {
 	env   command.Env
-	bar   *progressbar.ProgressBar
 	users int
+	state string // what the line says before the bar
+	done  int
+	drawn time.Time
 }
 
 func (p *barProgress) begin(key string) {
 	announce(p.env.Out, p.users, key)
-	_ = p.bar.RenderBlank()
+	p.draw()
 }
 
 func (p *barProgress) result(result *pb.SendDirectMessagesResponse) error {
-	p.bar.Describe(fmt.Sprintf("%d failed, %s left", result.GetFailed(), result.GetEstimatedLeft().AsDuration().Round(time.Second)))
-	return p.bar.Set(int(result.GetDone()))
+	p.state = fmt.Sprintf("%d failed, %s left ", result.GetFailed(), result.GetEstimatedLeft().AsDuration().Round(time.Second))
+	p.done = int(result.GetDone())
+	if time.Since(p.drawn) >= redrawInterval {
+		p.draw()
+	}
+	return nil
 }
 
 func (p *barProgress) end() {
-	_ = p.bar.Exit()
+	p.draw()
 	_, _ = fmt.Fprintln(p.env.Err)
+}
+
+const (
+	redrawInterval = 50 * time.Millisecond
+	barWidth       = 30
+	clearLine      = "\r\033[K"
+)
+
+func (p *barProgress) draw() {
+	p.drawn = time.Now()
+	whole := max(p.users, 1)
+	done := min(p.done, whole)
+	bar := strings.Repeat("█", done*barWidth/whole)
+	_, _ = fmt.Fprintf(p.env.Err, "%s%s%d%% |%-*s| (%d/%d)", clearLine, p.state, done*100/whole, barWidth, bar, done, p.users)
 }

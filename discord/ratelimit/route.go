@@ -49,8 +49,14 @@ const interactionToken = "aW50ZXJhY3Rpb246"
 // webhookMajor begins the major parameter of a webhook's routes.
 const webhookMajor = "webhook "
 
-// maxSegments is more than any of Discord's paths has.
-const maxSegments = 16
+// maxSegments is more than any of Discord's paths has. usualSegments and usualTemplate, in
+// bytes, are enough for most: these are on the stack, of which every call that waits keeps
+// what it once needed.
+const (
+	maxSegments   = 16
+	usualSegments = 8
+	usualTemplate = 96
+)
 
 // RouteOf names the route of a request. The path is the one below /api/vN,
 // with or without a query; kind is a class of sub-limit that only the caller
@@ -61,7 +67,7 @@ const maxSegments = 16
 // of names come in.
 func RouteOf(method, path, kind string, now time.Time) Route {
 	r := Route{Method: method, Kind: kind}
-	var array [maxSegments]string
+	var array [usualSegments]string
 	seg := segments(path, array[:0])
 	at := func(i int) string {
 		if i < len(seg) {
@@ -87,7 +93,7 @@ func RouteOf(method, path, kind string, now time.Time) Route {
 	}
 
 	writes := method == "PUT" || method == "DELETE"
-	var text [256]byte
+	var text [usualTemplate]byte
 	b := text[:0]
 	for i, s := range seg {
 		b = append(b, '/')
@@ -223,6 +229,8 @@ func name(s string) string {
 }
 
 // digest stands for a secret where only equality matters.
+//
+//go:noinline
 func digest(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:8])
@@ -249,30 +257,20 @@ func Created(id uint64) time.Time {
 // path is that of RouteOf, with the query, in which a webhook's thread may be.
 func LineOf(method, path string) string {
 	path, query, _ := strings.Cut(path, "?")
-	var array [maxSegments]string
+	var array [usualSegments]string
 	seg := segments(path, array[:0])
-	is := func(pattern ...string) bool {
-		if len(seg) != len(pattern) {
-			return false
-		}
-		for i, want := range pattern {
-			if want != "" && want != seg[i] {
-				return false
-			}
-		}
-		return true
-	}
+	is := func(pattern string) bool { return matches(seg, pattern) }
 	post := method == "POST"
 	switch {
-	case post && (is("channels", "", "messages") || is("channels", "", "threads") ||
-		is("channels", "", "messages", "", "threads")):
+	case post && (is("channels/*/messages") || is("channels/*/threads") ||
+		is("channels/*/messages/*/threads")):
 		return "channel " + name(seg[1])
-	case post && is("interactions", "", "", "callback"):
+	case post && is("interactions/*/*/callback"):
 		return "interaction " + digest(seg[2])
-	case (post && is("webhooks", "", "") || method == "PATCH" && is("webhooks", "", "", "messages", "@original")) &&
+	case (post && is("webhooks/*/*") || method == "PATCH" && is("webhooks/*/*/messages/@original")) &&
 		strings.HasPrefix(seg[2], interactionToken):
 		return "interaction " + digest(seg[2])
-	case post && (is("webhooks", "", "") || is("webhooks", "", "", "slack") || is("webhooks", "", "", "github")):
+	case post && (is("webhooks/*/*") || is("webhooks/*/*/slack") || is("webhooks/*/*/github")):
 		line := "webhook " + name(seg[1]) + "/" + digest(seg[2])
 		if values, _ := url.ParseQuery(query); values.Get("thread_id") != "" {
 			line += " thread " + name(values.Get("thread_id"))
@@ -280,4 +278,16 @@ func LineOf(method, path string) string {
 		return line
 	}
 	return ""
+}
+
+// matches reports whether segments are those of a pattern, in which * is any.
+func matches(seg []string, pattern string) bool {
+	i := 0
+	for want := range strings.SplitSeq(pattern, "/") {
+		if i == len(seg) || want != "*" && want != seg[i] {
+			return false
+		}
+		i++
+	}
+	return i == len(seg)
 }

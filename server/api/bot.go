@@ -28,28 +28,34 @@ var botPath = regexp.MustCompile(`^[a-z0-9-]+$`)
 // must come after what takes keys out of the path.
 func PathBot(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		after, ok := strings.CutPrefix(r.URL.EscapedPath(), "/bots/")
-		if !ok {
+		if !strings.HasPrefix(r.URL.Path, "/bots/") {
 			next.ServeHTTP(w, r)
-			return
+		} else if in := withoutPathBot(w, r); in != nil {
+			next.ServeHTTP(w, in)
 		}
-		name, rest, below := strings.Cut(after, "/")
-		bare, err := url.PathUnescape("/" + rest)
-		if name, notName := url.PathUnescape(name); err == nil && notName == nil && name != "" && below {
-			out := r.Clone(r.Context())
-			out.URL.Path, out.URL.RawPath = bare, "/"+rest
-			out.RequestURI, out.Pattern = out.URL.RequestURI(), ""
-			out.Header.Add(botHeader, name)
-			next.ServeHTTP(w, out)
-			return
-		}
-		if !below && botPath.MatchString(after) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-			w.Header().Set("Location", after+"/")
-			w.WriteHeader(http.StatusMovedPermanently)
-			return
-		}
-		http.Error(w, "a path with the name of a bot must be of the form /bots/NAME/...", http.StatusNotFound)
 	})
+}
+
+// withoutPathBot returns the request that PathBot passes on, or nil if it has answered r.
+func withoutPathBot(w http.ResponseWriter, r *http.Request) *http.Request {
+	after := strings.TrimPrefix(r.URL.EscapedPath(), "/bots/")
+	name, rest, below := strings.Cut(after, "/")
+	bare, err := url.PathUnescape("/" + rest)
+	switch name, notName := url.PathUnescape(name); {
+	case !strings.HasPrefix(r.URL.EscapedPath(), "/bots/"):
+	case below && err == nil && notName == nil && name != "":
+		out := r.Clone(r.Context())
+		out.URL.Path, out.URL.RawPath = bare, "/"+rest
+		out.RequestURI, out.Pattern = out.URL.RequestURI(), ""
+		out.Header.Add(botHeader, name)
+		return out
+	case !below && botPath.MatchString(after) && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		w.Header().Set("Location", after+"/")
+		w.WriteHeader(http.StatusMovedPermanently)
+		return nil
+	}
+	http.Error(w, "a path with the name of a bot must be of the form /bots/NAME/...", http.StatusNotFound)
+	return nil
 }
 
 // BotOf returns the name of the bot that a request is for, or "" if it names none.

@@ -17,6 +17,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/discordjson"
 	"discordproxy/server/internal/rpc"
 
@@ -120,11 +121,11 @@ func (s *service) sendTo(ctx context.Context, user uint64, m discord.Message, ke
 			result.Error.OutcomeUnknown = true
 		}
 	}()
-	ctx, release := discord.HoldAnswers(ctx)
+	ctx, release := caller.Hold(ctx)
 	defer release()
 	m.Fields = maps.Clone(m.Fields)
 	m.Fields["nonce"] = userNonce(key, user)
-	data, err := s.discord.SendDirectMessage(ctx, user, m)
+	data, err := s.discord.SendDirectMessage(ctx, caller.Of(ctx), user, m)
 	if err != nil {
 		return failedResult(ctx, user, err)
 	}

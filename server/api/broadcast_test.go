@@ -23,11 +23,11 @@ type panicking struct {
 	user uint64
 }
 
-func (p panicking) SendDirectMessage(ctx context.Context, user uint64, m discord.Message) (json.RawMessage, error) {
+func (p panicking) SendDirectMessage(ctx context.Context, by *discord.Caller, user uint64, m discord.Message) (json.RawMessage, error) {
 	if user == p.user {
 		panic("internal secret")
 	}
-	return p.Discord.SendDirectMessage(ctx, user, m)
+	return p.Discord.SendDirectMessage(ctx, by, user, m)
 }
 
 // TestPanicWhileSendingToMany: a panic for one of many users fails only that user, and

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -101,6 +102,6 @@ func (s *service) deleteMessages(ctx context.Context, args discord.Args, ids []u
 		}
 		args["messages"] = messages
 	}
-	_, err := s.discord.Call(ctx, op, args)
+	_, err := s.discord.Call(ctx, caller.Of(ctx), op, args)
 	return err
 }

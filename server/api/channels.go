@@ -5,6 +5,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/discord/gateway"
+	"discordproxy/server/internal/caller"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -56,7 +57,7 @@ func (s *service) startPost(ctx context.Context, op discord.Operation, req *pb.S
 		return nil, err
 	}
 	args["message"] = m.Fields
-	return posted[pb.StartThreadResponse](s.discord.Call(ctx, op, args, m.Files...))
+	return posted[pb.StartThreadResponse](s.discord.Call(ctx, caller.Of(ctx), op, args, m.Files...))
 }
 
 func (s *service) ListActiveThreads(ctx context.Context, req *pb.ListActiveThreadsRequest) (*pb.ListActiveThreadsResponse, error) {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/discordjson"
 
 	pb "discordproxy/gen/discord_api"
@@ -27,10 +28,10 @@ func (s *service) SetApplicationCommands(
 	if args["commands"], err = commands(req.GetCommands()); err != nil {
 		return nil, err
 	}
-	if args["application_id"], err = s.discord.ApplicationID(ctx); err != nil {
+	if args["application_id"], err = s.discord.ApplicationID(ctx, caller.Of(ctx)); err != nil {
 		return nil, err
 	}
-	data, err := s.discord.Call(ctx, op, args)
+	data, err := s.discord.Call(ctx, caller.Of(ctx), op, args)
 	if err != nil {
 		return nil, err
 	}

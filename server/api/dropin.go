@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -29,7 +30,7 @@ func (s *service) orUnknownGuild(ctx context.Context, guildID uint64, err error)
 	if e, ok := errors.AsType[*discord.Error](err); !ok || e.Status != http.StatusForbidden || e.Code != codeMissingAccess {
 		return err
 	}
-	_, ofGuild := s.discord.Call(ctx, discord.GetGuild, discord.Args{"guild_id": guildID})
+	_, ofGuild := s.discord.Call(ctx, caller.Of(ctx), discord.GetGuild, discord.Args{"guild_id": guildID})
 	if e, ok := errors.AsType[*discord.Error](ofGuild); ok && e.Reason == discord.Answered && e.Status == http.StatusNotFound {
 		return ofGuild
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/store"
 
@@ -30,7 +31,7 @@ func (m *making) Find(ctx context.Context, d store.Delivery, request []byte) (ou
 	if err != nil {
 		return outbox.Made{}, outbox.Hidden, nil //nolint:nilerr // nobody can know
 	}
-	ctx, release := discord.HoldAnswers(discord.WithCaller(ctx, d.Caller))
+	ctx, release := caller.Hold(caller.Named(ctx, d.Caller))
 	defer release()
 	s := search{making: m, after: discord.SnowflakeAt(d.TriedAt.Add(-clockError))}
 	made, found, err := s.find(ctx, call)
@@ -84,7 +85,7 @@ func snowflakeText(id uint64) string {
 
 // read calls an operation that changes nothing.
 func (s search) read(ctx context.Context, into any, op discord.Operation, args discord.Args) error {
-	data, err := s.discord.Call(ctx, op, args)
+	data, err := s.discord.Call(ctx, caller.Of(ctx), op, args)
 	if err != nil {
 		return err
 	}

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/health"
 	"discordproxy/server/internal/hooks"
@@ -241,7 +241,7 @@ func (c Config) options(observers calls.Observers, inner ...connect.Interceptor)
 // answers until the response was written.
 func entrance(plain, methods http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, release := discord.HoldAnswers(rpc.Named(r.Context(), w, r))
+		ctx, release := caller.Hold(rpc.Named(r.Context(), w, r))
 		defer release()
 		if rest.Serves(r) {
 			plain.ServeHTTP(w, r.WithContext(ctx))

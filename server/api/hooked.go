@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"discordproxy/discord"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/discordjson"
 	"discordproxy/server/internal/hooks"
 	"discordproxy/server/internal/store"
@@ -37,7 +37,7 @@ func (q hookQueue) Enqueue(ctx context.Context, m hooks.Queued) (hooks.Accepted,
 	if err := q.open(); err != nil {
 		return hooks.Accepted{}, err
 	}
-	ctx = access.WithEveryone(discord.WithCaller(ctx, hooks.Caller(m.Hook)))
+	ctx = access.WithEveryone(caller.Named(ctx, hooks.Caller(m.Hook)))
 	req, err := hookRequest(m)
 	if err != nil {
 		return hooks.Accepted{}, err
@@ -47,7 +47,7 @@ func (q hookQueue) Enqueue(ctx context.Context, m hooks.Queued) (hooks.Accepted,
 		// The same event can produce a different message the second time, for example if
 		// its template contains the time.
 		duplicate = true
-		d, err = q.outbox.Delivery(ctx, discord.Caller(ctx), m.ID)
+		d, err = q.outbox.Delivery(ctx, caller.Name(ctx), m.ID)
 	}
 	if err == nil && duplicate && (d.State == store.Failed || d.State == store.Expired) {
 		d, err = q.outbox.Retry(ctx, d.Caller, d.ID, time.Now().Add(standardExpiry))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/discordjson"
 
 	pb "discordproxy/gen/discord_api"
@@ -22,7 +23,7 @@ func (s *service) RespondInteraction(ctx context.Context, req *pb.RespondInterac
 	}
 	ctx, cancel := context.WithTimeout(ctx, respondTimeout)
 	defer cancel()
-	if _, err := s.discord.Call(ctx, discord.CreateInteractionResponse, args, files...); err != nil {
+	if _, err := s.discord.Call(ctx, caller.Of(ctx), discord.CreateInteractionResponse, args, files...); err != nil {
 		return nil, err
 	}
 	return new(pb.RespondInteractionResponse), nil
@@ -115,7 +116,8 @@ func (s *service) EditInteractionResponse(
 	if err != nil {
 		return nil, err
 	}
-	return posted[pb.EditInteractionResponseResponse](s.discord.Call(ctx, discord.UpdateInteractionResponse, m.Fields, m.Files...))
+	data, err := s.discord.Call(ctx, caller.Of(ctx), discord.UpdateInteractionResponse, m.Fields, m.Files...)
+	return posted[pb.EditInteractionResponseResponse](data, err)
 }
 
 func (s *service) FollowupInteraction(ctx context.Context, req *pb.FollowupInteractionRequest) (*pb.FollowupInteractionResponse, error) {
@@ -123,5 +125,5 @@ func (s *service) FollowupInteraction(ctx context.Context, req *pb.FollowupInter
 	if err != nil {
 		return nil, err
 	}
-	return posted[pb.FollowupInteractionResponse](s.discord.Call(ctx, discord.CreateInteractionFollowup, m.Fields, m.Files...))
+	return posted[pb.FollowupInteractionResponse](s.discord.Call(ctx, caller.Of(ctx), discord.CreateInteractionFollowup, m.Fields, m.Files...))
 }

@@ -12,6 +12,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/hooks"
 	"discordproxy/server/internal/outbox"
@@ -136,15 +137,15 @@ var errChecked = errors.New("the call was only checked")
 // unsent is a Discord that no call reaches.
 type unsent struct{ Discord }
 
-func (unsent) CreateMessage(context.Context, uint64, discord.Message) (json.RawMessage, error) {
+func (unsent) CreateMessage(context.Context, *discord.Caller, uint64, discord.Message) (json.RawMessage, error) {
 	return nil, errChecked
 }
 
-func (unsent) SendDirectMessage(context.Context, uint64, discord.Message) (json.RawMessage, error) {
+func (unsent) SendDirectMessage(context.Context, *discord.Caller, uint64, discord.Message) (json.RawMessage, error) {
 	return nil, errChecked
 }
 
-func (unsent) Call(context.Context, discord.Operation, discord.Args, ...discord.File) (json.RawMessage, error) {
+func (unsent) Call(context.Context, *discord.Caller, discord.Operation, discord.Args, ...discord.File) (json.RawMessage, error) {
 	return nil, errChecked
 }
 
@@ -154,18 +155,20 @@ type recorded struct {
 	journal *discord.Journal
 }
 
-func (r recorded) CreateMessage(ctx context.Context, channelID uint64, m discord.Message) (json.RawMessage, error) {
+func (r recorded) CreateMessage(ctx context.Context, by *discord.Caller, channelID uint64, m discord.Message) (json.RawMessage, error) {
 	m.Journal = r.journal
-	return r.Discord.CreateMessage(ctx, channelID, m)
+	return r.Discord.CreateMessage(ctx, by, channelID, m)
 }
 
-func (r recorded) SendDirectMessage(ctx context.Context, userID uint64, m discord.Message) (json.RawMessage, error) {
+func (r recorded) SendDirectMessage(ctx context.Context, by *discord.Caller, userID uint64, m discord.Message) (json.RawMessage, error) {
 	m.Journal = r.journal
-	return r.Discord.SendDirectMessage(ctx, userID, m)
+	return r.Discord.SendDirectMessage(ctx, by, userID, m)
 }
 
-func (r recorded) Call(ctx context.Context, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error) {
-	return r.Discord.Call(ctx, op.Recorded(r.journal), args, files...)
+func (r recorded) Call(
+	ctx context.Context, by *discord.Caller, op discord.Operation, args discord.Args, files ...discord.File,
+) (json.RawMessage, error) {
+	return r.Discord.Call(ctx, by, op.Recorded(r.journal), args, files...)
 }
 
 // check refuses a call that Discord would certainly refuse.
@@ -225,7 +228,7 @@ func (m *making) Make(ctx context.Context, d store.Delivery, request []byte, jou
 	if err := access.MayMake(ctx, d.Method, call); err != nil {
 		return made, &outbox.Held{Err: err}
 	}
-	ctx, release := discord.HoldAnswers(ctx)
+	ctx, release := caller.Hold(ctx)
 	defer release()
 	seen := &calls.Call{Method: d.Method, Protocol: "outbox"}
 	about(seen, call)
@@ -265,7 +268,7 @@ func (m *making) act(ctx context.Context, d store.Delivery) (_ context.Context, 
 		if err := m.hooks.MayPost(hook, d.Target); err != nil {
 			return nil, nil, err
 		}
-		return access.WithEveryone(discord.WithCaller(rpc.WithOrigin(ctx, d.ID, ""), d.Caller)), func() {}, nil
+		return access.WithEveryone(caller.Named(rpc.WithOrigin(ctx, d.ID, ""), d.Caller)), func() {}, nil
 	}
 	if d.Keyed {
 		return m.access.Act(rpc.WithOrigin(ctx, d.ID, ""), d.Caller, true)
@@ -274,7 +277,7 @@ func (m *making) act(ctx context.Context, d store.Delivery) (_ context.Context, 
 	if err != nil {
 		return nil, nil, err
 	}
-	return discord.WithCaller(ctx, ""), end, nil // the observers derive it from the peer
+	return caller.Named(ctx, ""), end, nil // the observers derive it from the peer
 }
 
 // madeBy returns what an answer says of the message or thread that a call made.

@@ -17,6 +17,7 @@ import (
 	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/rpc"
 	"discordproxy/server/internal/store"
@@ -226,7 +227,7 @@ func (s *outboxService) delivery(ctx context.Context, req *pb.EnqueueRequest, na
 		return store.Delivery{}, err
 	}
 	d := store.Delivery{
-		Caller: discord.Caller(ctx), Keyed: access.From(ctx).Name() != "", ID: req.GetDeliveryId(), Method: method, Target: targetOf(call),
+		Caller: caller.Name(ctx), Keyed: access.From(ctx).Name() != "", ID: req.GetDeliveryId(), Method: method, Target: targetOf(call),
 		Priority: rankOf(req.GetPriority()), ReplaceKey: req.GetReplaceKey(), Resend: req.GetOnUnknown() == pb.Delivery_RESEND,
 	}
 	if d.ID != "" && (len(d.ID) > maxDeliveryID || strings.ContainsFunc(d.ID, func(r rune) bool { return r <= ' ' || r > '~' })) {
@@ -333,7 +334,7 @@ func shown(d store.Delivery) *pb.Delivery {
 // whose returns the caller whose deliveries a request is about, or "" for all, if the
 // client may see them.
 func whose(ctx context.Context, wanted string, all bool) (string, error) {
-	own := discord.Caller(ctx)
+	own := caller.Name(ctx)
 	if err := storable("caller", wanted); err != nil {
 		return "", err
 	}

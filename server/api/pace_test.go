@@ -31,14 +31,14 @@ type slow struct {
 	ended []time.Time
 }
 
-func (s *slow) SendDirectMessage(ctx context.Context, user uint64, m discord.Message) (json.RawMessage, error) {
+func (s *slow) SendDirectMessage(ctx context.Context, by *discord.Caller, user uint64, m discord.Message) (json.RawMessage, error) {
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.ended = append(s.ended, time.Now())
 	}()
 	if s.takes == nil {
-		return s.Discord.SendDirectMessage(ctx, user, m)
+		return s.Discord.SendDirectMessage(ctx, by, user, m)
 	}
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()

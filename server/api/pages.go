@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/discordjson"
 )
 
@@ -32,7 +33,7 @@ func (p pages[M, P]) walk(ctx context.Context, s *service, args discord.Args, li
 	for limit > 0 {
 		size := min(limit, p.size)
 		args["limit"] = size
-		data, err := s.discord.Call(ctx, p.op, args)
+		data, err := s.discord.Call(ctx, caller.Of(ctx), p.op, args)
 		if err != nil {
 			return err
 		}

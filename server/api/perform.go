@@ -9,6 +9,7 @@ import (
 	"discordproxy/discord"
 	"discordproxy/discord/gateway"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/discordjson"
 
 	"google.golang.org/protobuf/proto"
@@ -73,7 +74,7 @@ var listsChannels = map[string]bool{discord.ListGuildChannels.Name: true, discor
 
 // carryOut calls Discord and reads its answer.
 func carryOut[Res any, P pointer[Res]](ctx context.Context, s *service, op discord.Operation, args discord.Args) (*Res, error) {
-	data, err := s.discord.Call(ctx, op, args)
+	data, err := s.discord.Call(ctx, caller.Of(ctx), op, args)
 	if err != nil {
 		return nil, err
 	}

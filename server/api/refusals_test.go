@@ -212,7 +212,7 @@ func TestRefusalsAreThoseOfDiscord(t *testing.T) {
 				create.Fields["embeds"] = append([]any{one}, more...)
 				delete(create.Fields, "embed")
 			}
-			_, err = below.CreateMessage(t.Context(), channel, create)
+			_, err = below.CreateMessage(t.Context(), nil, channel, create)
 			e, ok := errors.AsType[*discord.Error](err)
 			if !ok {
 				t.Fatalf("Discord said %v", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/discordjson"
 
 	pb "discordproxy/gen/discord_api"
@@ -35,7 +36,7 @@ func (s *service) SendChannelMessage(ctx context.Context, req *pb.SendChannelMes
 	if err := keepOne(ctx, &m); err != nil {
 		return nil, err
 	}
-	return posted[pb.SendChannelMessageResponse](s.discord.CreateMessage(ctx, req.GetChannelId(), m))
+	return posted[pb.SendChannelMessageResponse](s.discord.CreateMessage(ctx, caller.Of(ctx), req.GetChannelId(), m))
 }
 
 func (s *service) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessageRequest) (*pb.SendDirectMessageResponse, error) {
@@ -49,7 +50,7 @@ func (s *service) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessa
 	if err := keepOne(ctx, &m); err != nil {
 		return nil, err
 	}
-	return posted[pb.SendDirectMessageResponse](s.discord.SendDirectMessage(ctx, req.GetUserId(), m))
+	return posted[pb.SendDirectMessageResponse](s.discord.SendDirectMessage(ctx, caller.Of(ctx), req.GetUserId(), m))
 }
 
 func (s *service) EditChannelMessage(ctx context.Context, req *pb.EditChannelMessageRequest) (*pb.EditChannelMessageResponse, error) {
@@ -57,7 +58,7 @@ func (s *service) EditChannelMessage(ctx context.Context, req *pb.EditChannelMes
 	if err != nil {
 		return nil, err
 	}
-	return posted[pb.EditChannelMessageResponse](s.discord.Call(ctx, discord.UpdateMessage, m.Fields, m.Files...))
+	return posted[pb.EditChannelMessageResponse](s.discord.Call(ctx, caller.Of(ctx), discord.UpdateMessage, m.Fields, m.Files...))
 }
 
 func (s *service) ExecuteWebhook(ctx context.Context, req *pb.ExecuteWebhookRequest) (*pb.ExecuteWebhookResponse, error) {
@@ -67,7 +68,7 @@ func (s *service) ExecuteWebhook(ctx context.Context, req *pb.ExecuteWebhookRequ
 	}
 	m.Fields["wait"] = true // else the message does not come back
 	m.Fields["with_components"] = true
-	return posted[pb.ExecuteWebhookResponse](s.discord.Call(ctx, discord.ExecuteWebhook, m.Fields, m.Files...))
+	return posted[pb.ExecuteWebhookResponse](s.discord.Call(ctx, caller.Of(ctx), discord.ExecuteWebhook, m.Fields, m.Files...))
 }
 
 func (s *service) EditWebhookMessage(ctx context.Context, req *pb.EditWebhookMessageRequest) (*pb.EditWebhookMessageResponse, error) {
@@ -76,5 +77,5 @@ func (s *service) EditWebhookMessage(ctx context.Context, req *pb.EditWebhookMes
 		return nil, err
 	}
 	m.Fields["with_components"] = true
-	return posted[pb.EditWebhookMessageResponse](s.discord.Call(ctx, discord.UpdateWebhookMessage, m.Fields, m.Files...))
+	return posted[pb.EditWebhookMessageResponse](s.discord.Call(ctx, caller.Of(ctx), discord.UpdateWebhookMessage, m.Fields, m.Files...))
 }

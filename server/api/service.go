@@ -19,10 +19,10 @@ import (
 // Responses are Discord's JSON. Every error is or wraps a *discord.Error; any other error
 // is a bug.
 type Discord interface {
-	CreateMessage(ctx context.Context, channelID uint64, m discord.Message) (json.RawMessage, error)
-	SendDirectMessage(ctx context.Context, userID uint64, m discord.Message) (json.RawMessage, error)
-	Call(ctx context.Context, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error)
-	ApplicationID(ctx context.Context) (uint64, error)
+	CreateMessage(ctx context.Context, by *discord.Caller, channelID uint64, m discord.Message) (json.RawMessage, error)
+	SendDirectMessage(ctx context.Context, by *discord.Caller, userID uint64, m discord.Message) (json.RawMessage, error)
+	Call(ctx context.Context, by *discord.Caller, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error)
+	ApplicationID(ctx context.Context, by *discord.Caller) (uint64, error)
 	RateLimits() discord.RateLimits
 }
 

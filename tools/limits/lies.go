@@ -143,7 +143,7 @@ func (l lie) tell(ctx context.Context, index int) (line string, ok bool) {
 	for i := range l.calls {
 		done.Go(func() {
 			channel := uint64(firstChannel) + uint64(i%l.channels)
-			if _, err := client.Call(ctx, discord.ListMessages, discord.Args{"channel_id": channel}); err != nil {
+			if _, err := client.Call(ctx, nil, discord.ListMessages, discord.Args{"channel_id": channel}); err != nil {
 				fail(err)
 			}
 		})
@@ -152,7 +152,7 @@ func (l lie) tell(ctx context.Context, index int) (line string, ok bool) {
 	bystanding.Go(func() {
 		for i := range bystanders { // while the limit is found out
 			asked := time.Now()
-			_, err := client.Call(ctx, discord.TriggerTyping, discord.Args{"channel_id": uint64(firstChannel) + uint64(l.channels+i)})
+			_, err := client.Call(ctx, nil, discord.TriggerTyping, discord.Args{"channel_id": uint64(firstChannel) + uint64(l.channels+i)})
 			if err != nil {
 				fail(err)
 			}

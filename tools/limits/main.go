@@ -366,7 +366,7 @@ func (r row) send(ctx context.Context, address string, jitter bool) (result, err
 	sent := 0
 	for channel, messages := range r.channels {
 		for i := range messages {
-			callCtx := discord.WithCaller(ctx, fmt.Sprint("caller ", i%max(r.callers, 1)))
+			callCtx, by := ctx, &discord.Caller{Name: fmt.Sprint("caller ", i%max(r.callers, 1))}
 			if i >= messages-r.leave {
 				// Not a deadline, which would be refused immediately.
 				left, cancel := context.WithCancel(callCtx)
@@ -376,7 +376,7 @@ func (r row) send(ctx context.Context, address string, jitter bool) (result, err
 			}
 			content := fmt.Sprintf("%d/%d", channel, i)
 			done.Go(func() {
-				_, err := client.CreateMessage(callCtx, uint64(firstChannel)+uint64(channel), discord.Message{Fields: discord.Args{"content": content}})
+				_, err := client.CreateMessage(callCtx, by, uint64(firstChannel)+uint64(channel), discord.Message{Fields: discord.Args{"content": content}})
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {

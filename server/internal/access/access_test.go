@@ -14,6 +14,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 
 	"connectrpc.com/connect"
 	"golang.org/x/crypto/bcrypt"
@@ -48,7 +49,7 @@ func (g *guarded) ask(t *testing.T, from, authorization string) answer {
 		if g.inner != nil {
 			g.inner(w, r)
 		}
-		_, _ = fmt.Fprintf(w, "%s %q", discord.Caller(r.Context()), r.Header.Get("Authorization"))
+		_, _ = fmt.Fprintf(w, "%s %q", caller.Name(r.Context()), r.Header.Get("Authorization"))
 	})))
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	r.RemoteAddr = from
@@ -230,7 +231,8 @@ func TestRate(t *testing.T) {
 		var stats discord.Stats
 		hold := func(timeout time.Duration) {
 			g.inner = func(_ http.ResponseWriter, r *http.Request) {
-				ctx, cancel := context.WithTimeout(discord.WithStats(r.Context(), &stats), timeout)
+				counted := caller.With(r.Context(), func(by *discord.Caller) { by.Stats = &stats })
+				ctx, cancel := context.WithTimeout(counted, timeout)
 				defer cancel()
 				errs = append(errs, access.From(ctx).Hold(ctx))
 			}
@@ -338,7 +340,7 @@ func TestBotToken(t *testing.T) {
 			if err := access.MayCall(ctx, "POST /channels/{channel_id}/messages"); err != nil || access.From(ctx).Ruled() || access.From(ctx).Name() != "bot token" {
 				t.Errorf("client %q: %v", access.From(ctx).Name(), err)
 			}
-			if _, err := client.Forward(ctx, &discord.Request{Method: http.MethodGet, Path: path}); err != nil {
+			if _, err := client.Forward(ctx, caller.Of(ctx), &discord.Request{Method: http.MethodGet, Path: path}); err != nil {
 				t.Errorf("after a change of the clients: %v", err)
 			}
 		})

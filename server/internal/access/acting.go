@@ -3,7 +3,7 @@ package access
 import (
 	"context"
 
-	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -14,7 +14,7 @@ import (
 // hosts of clients that needed no key. The error means that the client is no longer
 // known, or may not use the guard's bot.
 func (g *Guard) Act(ctx context.Context, name string, keyed bool) (_ context.Context, end func(), err error) {
-	ctx = discord.WithCaller(ctx, name)
+	ctx = caller.Named(ctx, name)
 	if g == nil {
 		return WithEveryone(ctx), func() {}, nil
 	}

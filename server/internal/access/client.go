@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
@@ -151,7 +152,7 @@ func (c *Client) Hold(ctx context.Context) error {
 	began := time.Now()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	defer func() { discord.AddWaited(ctx, time.Since(began)) }()
+	defer func() { caller.Of(ctx).Stats.AddWaited(time.Since(began)) }()
 	select {
 	case <-timer.C:
 		return nil

@@ -15,7 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/refusals"
 	"discordproxy/server/internal/rpc"
 
@@ -115,7 +115,7 @@ func Everyone(next http.Handler) http.Handler {
 }
 
 // Handler returns a handler that passes the requests of known clients to next, where From
-// and discord.Caller identify the client, and the header does not contain the key. It
+// and caller.Of identify the client, and the header does not contain the key. It
 // calls refuse for all other requests, with a *connect.Error. The body has not been read
 // at that time.
 func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *http.Request, error)) http.Handler {
@@ -154,7 +154,7 @@ func (g *Guard) letIn(
 		return nil, nil
 	}
 	client := id.client
-	ctx, endSession := g.begin(discord.WithCaller(r.Context(), client.name), id, rules)
+	ctx, endSession := g.begin(caller.Named(r.Context(), client.name), id, rules)
 	unload, leave := func() {}, func() {}
 	end = func() {
 		leave()

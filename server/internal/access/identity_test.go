@@ -18,8 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"discordproxy/discord"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
@@ -317,7 +317,7 @@ func TestConnectionAfterAnEndedStream(t *testing.T) {
 	reading := make(chan struct{})
 	server := httptest.NewServer(guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.ReadAll(r.Body)
-		if discord.Caller(r.Context()) == "kept" {
+		if caller.Name(r.Context()) == "kept" {
 			select {
 			case <-r.Context().Done():
 				_, _ = io.WriteString(w, "left")

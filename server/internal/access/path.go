@@ -31,28 +31,35 @@ func PathPrefix(ctx context.Context) string {
 // with a key, and a logged header with a key.
 func PathKeys(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		key, rest, ok := splitKey(r.URL.EscapedPath())
-		if ok {
-			bare, err := url.PathUnescape(rest)
-			if err != nil || key == "" {
-				http.Error(w, "a path with a key must be of the form /k/KEY/...", http.StatusNotFound)
-				return
-			}
-			out := r.WithContext(context.WithValue(r.Context(), pathKey{}, key))
-			u := *r.URL
-			u.Path, u.RawPath = bare, rest
-			out.URL, out.RequestURI, out.Pattern = &u, u.RequestURI(), ""
-			r = out
+		if bare := withoutKey(w, r); bare != nil {
+			next.ServeHTTP(w, bare)
 		}
-		if showsKey(r.URL.Path) || showsKey(r.URL.RawQuery) || slices.ContainsFunc(loggedOf(r), holdsKey) {
-			http.Error(w, "a key can only be in the header Authorization, or at the beginning of the path: /k/KEY/...", http.StatusNotFound)
-			return
-		}
-		if referer := r.Header.Get("Referer"); ok || referer != "" && (showsKey(referer) || strings.Contains(referer, "/k/")) {
-			r.Header.Del("Referer")
-		}
-		next.ServeHTTP(w, r)
 	})
+}
+
+// withoutKey returns the request that PathKeys passes on, or nil if it has refused r.
+func withoutKey(w http.ResponseWriter, r *http.Request) *http.Request {
+	key, rest, ok := splitKey(r.URL.EscapedPath())
+	if ok {
+		bare, err := url.PathUnescape(rest)
+		if err != nil || key == "" {
+			http.Error(w, "a path with a key must be of the form /k/KEY/...", http.StatusNotFound)
+			return nil
+		}
+		out := r.WithContext(context.WithValue(r.Context(), pathKey{}, key))
+		u := *r.URL
+		u.Path, u.RawPath = bare, rest
+		out.URL, out.RequestURI, out.Pattern = &u, u.RequestURI(), ""
+		r = out
+	}
+	if showsKey(r.URL.Path) || showsKey(r.URL.RawQuery) || slices.ContainsFunc(loggedOf(r), holdsKey) {
+		http.Error(w, "a key can only be in the header Authorization, or at the beginning of the path: /k/KEY/...", http.StatusNotFound)
+		return nil
+	}
+	if referer := r.Header.Get("Referer"); ok || referer != "" && (showsKey(referer) || strings.Contains(referer, "/k/")) {
+		r.Header.Del("Referer")
+	}
+	return r
 }
 
 // loggedOf returns what logs show of a request's header.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
@@ -45,7 +45,7 @@ func (g *Guard) begin(ctx context.Context, id identity, rules *Rules) (_ context
 	if now := g.rules.Load(); now != rules {
 		s.revise(now)
 	}
-	ctx = discord.WithRevoked(context.WithValue(ctx, sessionKey{}, s), s.revoked)
+	ctx = caller.Until(context.WithValue(ctx, sessionKey{}, s), s.revoked)
 	return ctx, func() {
 		g.mu.Lock()
 		delete(g.sessions, s)
@@ -123,7 +123,7 @@ func Revoked(ctx context.Context) context.Context {
 // Guarded returns the interceptor that refuses calls that no Guard has admitted, and ends
 // streams that their clients may no longer have. It must be outside everything that reads
 // a stream's context. A call that waits for the rate limits ends there
-// (see discord.WithRevoked); one that was sent continues.
+// (see discord.Caller); one that was sent continues.
 func Guarded() connect.Interceptor {
 	return rpc.Interceptor{Unary: guardUnary, Stream: guardStream}
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/calls"
 
 	"connectrpc.com/connect"
@@ -19,7 +19,7 @@ func TestAudit(t *testing.T) {
 	var out bytes.Buffer
 	observers := calls.Observers{calls.NewAudit(&out, slog.New(slog.DiscardHandler)).For("main")}
 	evil := "x\n{\"client\":\"forged\"}\u2028\x1b[31m\xff"
-	do(t, discord.WithCaller(t.Context(), evil), observers,
+	do(t, caller.Named(t.Context(), evil), observers,
 		&calls.Call{Method: evil, Target: "channel_id", ID: 1<<63 - 1, Request: "contents"}, connect.NewError(connect.CodeNotFound, errors.New("contents")))
 	do(t, t.Context(), observers, &calls.Call{Method: "GetUser"}, nil)
 	text := out.String()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/rpc"
 
 	pb "discordproxy/gen/discord_api"
@@ -86,16 +87,15 @@ func (o Observers) Begin(ctx context.Context, c *Call) (_ context.Context, end f
 	begin(ctx)
 	c.Began = time.Now()
 	c.Peer, c.RequestID = rpc.Peer(ctx), rpc.RequestID(ctx)
-	if c.Caller = discord.Caller(ctx); c.Caller != "" {
+	if c.Caller = caller.Name(ctx); c.Caller != "" {
 		c.Key = true
 	} else {
 		c.Caller = host(c.Peer)
-		ctx = discord.WithCaller(ctx, c.Caller)
 	}
 	stats := new(discord.Stats)
-	ctx = discord.WithStats(ctx, stats)
+	ctx = caller.With(ctx, func(by *discord.Caller) { by.Name, by.Stats = c.Caller, stats })
 	return ctx, func(err error) {
-		if !discord.Keep(ctx) {
+		if !caller.Of(ctx).Unmade.Keep() {
 			return // another server makes the call, and reports it
 		}
 		c.Took = time.Since(c.Began)

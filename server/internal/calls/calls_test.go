@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/rpc"
 
@@ -29,7 +30,7 @@ func do(t *testing.T, ctx context.Context, observers calls.Observers, c *calls.C
 	req.Header.Set(rpc.RequestIDHeader, "r1")
 	rpc.WithRequestID(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		ctx, end := observers.Begin(r.Context(), c)
-		if got := discord.Caller(ctx); got != c.Caller {
+		if got := caller.Name(ctx); got != c.Caller {
 			t.Errorf("the limiter shares by %q, the observers hear of %q", got, c.Caller)
 		}
 		end(err)
@@ -40,7 +41,7 @@ func TestObserversGetTheSame(t *testing.T) {
 	var first, second recorder
 	observers := calls.Observers{&first, &second}
 	do(t, t.Context(), observers, &calls.Call{Method: "SendChannelMessage", Target: "channel_id", ID: 7}, nil)
-	do(t, discord.WithCaller(t.Context(), "shop"), observers, &calls.Call{Method: "X"}, connect.NewError(connect.CodeNotFound, errors.New("no")))
+	do(t, caller.Named(t.Context(), "shop"), observers, &calls.Call{Method: "X"}, connect.NewError(connect.CodeNotFound, errors.New("no")))
 	do(t, t.Context(), observers, &calls.Call{Method: "GET /users/{user_id}", Code: "not_found"}, errors.New("404"))
 
 	if len(first) != 3 || len(second) != 3 {
@@ -106,7 +107,7 @@ func TestLogInjection(t *testing.T) {
 	var out bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	evil := "x\nlevel=ERROR msg=forged \x1b[31m"
-	do(t, discord.WithCaller(t.Context(), evil), calls.Observers{calls.Log(logger)},
+	do(t, caller.Named(t.Context(), evil), calls.Observers{calls.Log(logger)},
 		&calls.Call{Method: evil, Request: evil}, errors.New(evil))
 	if text := out.String(); strings.Count(text, "\n") != 1 || strings.Contains(text, "\x1b") {
 		t.Errorf("logged %q", text)

@@ -16,6 +16,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/strictyaml"
 )
 
@@ -360,16 +361,16 @@ func (t target) send(ctx context.Context, d Discord, fields discord.Args, nonce 
 		if t.thread != 0 {
 			fields["thread_id"] = t.thread
 		}
-		return d.Call(ctx, discord.ExecuteWebhook, fields)
+		return d.Call(ctx, caller.Of(ctx), discord.ExecuteWebhook, fields)
 	}
 	if nonce != "" {
 		fields["nonce"] = nonce
 	}
 	m := discord.Message{Fields: fields}
 	if t.user != 0 {
-		return d.SendDirectMessage(ctx, t.user, m)
+		return d.SendDirectMessage(ctx, caller.Of(ctx), t.user, m)
 	}
-	return d.CreateMessage(ctx, t.channel, m)
+	return d.CreateMessage(ctx, caller.Of(ctx), t.channel, m)
 }
 
 // deliveryHeaders name a delivery, the same one when it is repeated.

@@ -22,6 +22,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/listener"
 	"discordproxy/server/internal/refusals"
@@ -30,9 +31,9 @@ import (
 
 // Discord is the client of Discord that hooks need; *discord.Client implements it.
 type Discord interface {
-	CreateMessage(ctx context.Context, channelID uint64, m discord.Message) (json.RawMessage, error)
-	SendDirectMessage(ctx context.Context, userID uint64, m discord.Message) (json.RawMessage, error)
-	Call(ctx context.Context, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error)
+	CreateMessage(ctx context.Context, by *discord.Caller, channelID uint64, m discord.Message) (json.RawMessage, error)
+	SendDirectMessage(ctx context.Context, by *discord.Caller, userID uint64, m discord.Message) (json.RawMessage, error)
+	Call(ctx context.Context, by *discord.Caller, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error)
 }
 
 // Limits of Config.
@@ -148,7 +149,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		// The secret gives access to the hook, whatever the rules say.
-		clean := r.Clone(access.WithEveryone(discord.WithCaller(r.Context(), Caller(hook.Name))))
+		clean := r.Clone(access.WithEveryone(caller.Named(r.Context(), Caller(hook.Name))))
 		clean.Header.Del("Authorization")
 		listener.Known(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serveHook(w, r, hook) })).ServeHTTP(w, clean)
 		return
@@ -211,8 +212,8 @@ func (h *Handler) serveClient(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	if discord.Caller(r.Context()) == "" {
-		r = r.WithContext(discord.WithCaller(r.Context(), Caller(hook.Name)))
+	if caller.Name(r.Context()) == "" {
+		r = r.WithContext(caller.Named(r.Context(), Caller(hook.Name)))
 	}
 	h.serveHook(w, r, hook)
 }

@@ -50,15 +50,15 @@ func (r *recorder) take(to string, fields discord.Args) (json.RawMessage, error)
 	return json.RawMessage(`{"id":"99","channel_id":"7"}`), nil
 }
 
-func (r *recorder) CreateMessage(_ context.Context, id uint64, m discord.Message) (json.RawMessage, error) {
+func (r *recorder) CreateMessage(_ context.Context, _ *discord.Caller, id uint64, m discord.Message) (json.RawMessage, error) {
 	return r.take(fmt.Sprint("channel ", id), m.Fields)
 }
 
-func (r *recorder) SendDirectMessage(_ context.Context, id uint64, m discord.Message) (json.RawMessage, error) {
+func (r *recorder) SendDirectMessage(_ context.Context, _ *discord.Caller, id uint64, m discord.Message) (json.RawMessage, error) {
 	return r.take(fmt.Sprint("user ", id), m.Fields)
 }
 
-func (r *recorder) Call(_ context.Context, op discord.Operation, args discord.Args, _ ...discord.File) (json.RawMessage, error) {
+func (r *recorder) Call(_ context.Context, _ *discord.Caller, op discord.Operation, args discord.Args, _ ...discord.File) (json.RawMessage, error) {
 	return r.take(op.Name, args)
 }
 

@@ -24,33 +24,35 @@ func pathSecret(ctx context.Context) (string, bool) {
 // logs above all, but after access.PathKeys. However the path is spelled, nothing after
 // NAME stays in it. An ending /slack or /github is not a part of the secret.
 func PathSecrets(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		parts := strings.SplitN(strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/"), "/", 3)
-		if !strings.EqualFold(parts[0], "hooks") || len(parts) < 2 {
-			next.ServeHTTP(w, r)
-			return
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, withoutSecret(r)) })
+}
+
+// withoutSecret returns the request that PathSecrets passes on.
+func withoutSecret(r *http.Request) *http.Request {
+	parts := strings.SplitN(strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/"), "/", 3)
+	if !strings.EqualFold(parts[0], "hooks") || len(parts) < 2 {
+		return r
+	}
+	ctx := r.Context()
+	if len(parts) == 3 {
+		// Tools add the endings of Discord's webhooks to any address.
+		parts[2] = strings.TrimSuffix(strings.TrimSuffix("/"+parts[2], "/slack"), "/github")
+		if parts[2] = strings.TrimPrefix(parts[2], "/"); parts[2] == "" {
+			parts = parts[:2]
 		}
-		ctx := r.Context()
-		if len(parts) == 3 {
-			// Tools add the endings of Discord's webhooks to any address.
-			parts[2] = strings.TrimSuffix(strings.TrimSuffix("/"+parts[2], "/slack"), "/github")
-			if parts[2] = strings.TrimPrefix(parts[2], "/"); parts[2] == "" {
-				parts = parts[:2]
-			}
-		}
-		if len(parts) == 3 {
-			ctx = context.WithValue(ctx, secretKey{}, parts[2])
-		}
-		out := r.WithContext(ctx)
-		u := *r.URL
-		u.Path, u.RawPath = "/hooks/"+parts[1], ""
-		out.URL, out.RequestURI, out.Pattern = &u, u.RequestURI(), ""
-		if referer := r.Header.Get("Referer"); referer != "" && len(parts) == 3 {
-			out.Header = r.Header.Clone()
-			out.Header.Del("Referer")
-		}
-		next.ServeHTTP(w, out)
-	})
+	}
+	if len(parts) == 3 {
+		ctx = context.WithValue(ctx, secretKey{}, parts[2])
+	}
+	out := r.WithContext(ctx)
+	u := *r.URL
+	u.Path, u.RawPath = "/hooks/"+parts[1], ""
+	out.URL, out.RequestURI, out.Pattern = &u, u.RequestURI(), ""
+	if referer := r.Header.Get("Referer"); referer != "" && len(parts) == 3 {
+		out.Header = r.Header.Clone()
+		out.Header.Del("Referer")
+	}
+	return out
 }
 
 // secretsOf returns what a request offers as the secret of its hook: in the

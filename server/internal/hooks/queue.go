@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 )
 
 // Queue stores messages that are sent later.
@@ -41,7 +42,7 @@ func (h *Handler) enqueue(ctx context.Context, hook *Hook, fields discord.Args, 
 	if h.Queue == nil {
 		return &refusal{status: http.StatusServiceUnavailable, text: fmt.Sprintf("hook %s cannot queue messages here", hook.Name)}
 	}
-	if !discord.Keep(ctx) {
+	if !caller.Of(ctx).Unmade.Keep() {
 		return discord.ContextError(ctx)
 	}
 	t := hook.target

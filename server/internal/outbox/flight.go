@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/store"
 )
 
@@ -177,7 +178,7 @@ func (f *flight) mayRepeat(r Repeats) bool {
 
 // find looks for what a try did, and reports whether the call is to be made.
 func (f *flight) find(ctx context.Context, request []byte) (again bool) {
-	made, found, err := f.maker.Find(discord.WithRevoked(ctx, f.stopped), f.d, request)
+	made, found, err := f.maker.Find(caller.Until(ctx, f.stopped), f.d, request)
 	switch {
 	case err != nil:
 		f.suspend(ctx, err, true)
@@ -207,7 +208,7 @@ func (f *flight) make(ctx context.Context, request []byte) (Made, error) {
 	f.open = f.unclear
 	journal := &discord.Journal{Opened: f.d.TriedAt, Begin: f.beginTry, Ended: f.endTry}
 	ctx = context.WithValue(ctx, stoppedKey{}, func() error { return context.Cause(f.stopped) })
-	return f.maker.Make(discord.WithRevoked(ctx, f.stopped), f.d, request, journal)
+	return f.maker.Make(caller.Until(ctx, f.stopped), f.d, request, journal)
 }
 
 // beginTry notes that a try begins.
@@ -272,7 +273,7 @@ func (f *flight) settle(ctx context.Context, request []byte, err error, hidden s
 	if f.d.TriedAt.IsZero() {
 		f.d.TriedAt = time.Now()
 	}
-	made, found, lost := f.maker.Find(discord.WithRevoked(ctx, f.stopped), f.d, request)
+	made, found, lost := f.maker.Find(caller.Until(ctx, f.stopped), f.d, request)
 	switch {
 	case lost != nil:
 		f.suspend(ctx, lost, true)

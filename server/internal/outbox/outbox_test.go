@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/store"
 )
@@ -35,7 +36,7 @@ func (m maker) Make(ctx context.Context, d store.Delivery, _ []byte, journal *di
 	}
 	if m.client != nil {
 		message := discord.Message{Fields: discord.Args{"content": "hello"}, Journal: journal}
-		if _, err := m.client.CreateMessage(ctx, 1, message); err != nil {
+		if _, err := m.client.CreateMessage(ctx, caller.Of(ctx), 1, message); err != nil {
 			return outbox.Made{}, err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/listener"
 	"discordproxy/server/internal/rpc"
@@ -26,7 +27,7 @@ const DefaultMaxBodyBytes = 25 << 20
 // Discord sends requests. *discord.Client is one. Every error is a
 // *discord.Error, or is a defect.
 type Discord interface {
-	Forward(ctx context.Context, r *discord.Request) (*discord.Response, error)
+	Forward(ctx context.Context, by *discord.Caller, r *discord.Request) (*discord.Response, error)
 	// IsOwn reports whether an Authorization is the token that requests without
 	// one are sent with.
 	IsOwn(authorization string) bool
@@ -210,7 +211,7 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 			return nil, &refusal{http.StatusServiceUnavailable, rpc.MaybeMade}
 		}
 	}
-	if resp, err = h.Discord.Forward(ctx, req); err != nil {
+	if resp, err = h.Discord.Forward(ctx, caller.Of(ctx), req); err != nil {
 		return nil, err
 	}
 	return resp, h.restrict(ctx, call, resp)

@@ -10,6 +10,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -99,7 +100,7 @@ func (b *Service) CancelWaiting(ctx context.Context, req *pb.CancelWaitingReques
 		return (req.GetChannelId() == 0 || c.Resource == resource) && (req.GetCaller() == "" || c.Caller == req.GetCaller()) &&
 			(len(numbers) == 0 || slices.Contains(numbers, c.Number))
 	})
-	b.config.Logger.InfoContext(ctx, "cancelled waiting calls", "by", discord.Caller(ctx),
+	b.config.Logger.InfoContext(ctx, "cancelled waiting calls", "by", caller.Name(ctx),
 		"channel_id", req.GetChannelId(), "caller", req.GetCaller(), "calls", len(cancelled))
 	return &pb.CancelWaitingResponse{Cancelled: int32(len(cancelled))}, nil
 }
@@ -120,7 +121,7 @@ func (b *Service) PauseChannel(ctx context.Context, req *pb.PauseChannelRequest)
 	if req.GetChannelId() == 0 {
 		return nil, invalid("channel_id is required")
 	}
-	by := discord.Caller(ctx)
+	by := caller.Name(ctx)
 	p, err := b.config.Waiting.PauseChannel(req.GetChannelId(), by)
 	if err != nil {
 		return nil, connect.NewError(connect.CodeResourceExhausted, err)
@@ -142,7 +143,7 @@ func (b *Service) ResumeChannel(ctx context.Context, req *pb.ResumeChannelReques
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("channel %d is not paused", req.GetChannelId()))
 	}
 	b.config.Logger.InfoContext(ctx, "resumed a channel",
-		"by", discord.Caller(ctx), "channel_id", req.GetChannelId(), "paused_by", p.By, "calls", p.Waiting)
+		"by", caller.Name(ctx), "channel_id", req.GetChannelId(), "paused_by", p.By, "calls", p.Waiting)
 	return &pb.ResumeChannelResponse{Pause: shownPause(p)}, nil
 }
 

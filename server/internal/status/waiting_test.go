@@ -11,6 +11,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/status"
 
 	pb "discordproxy/gen/discord_api"
@@ -134,12 +135,12 @@ func newPausable(t *testing.T) *discord.Client {
 func TestPauseChannel(t *testing.T) {
 	b := newWaitingBoard(t, newPausable(t), false)
 	ctx := access.WithEveryone(t.Context())
-	as := func(caller string) context.Context { return discord.WithCaller(ctx, caller) }
+	as := func(name string) context.Context { return caller.Named(ctx, name) }
 	began := time.Now()
-	for _, caller := range []string{"ann", "bob"} {
-		res, err := b.PauseChannel(as(caller), &pb.PauseChannelRequest{ChannelId: 5})
+	for _, name := range []string{"ann", "bob"} {
+		res, err := b.PauseChannel(as(name), &pb.PauseChannelRequest{ChannelId: 5})
 		if p := res.GetPause(); err != nil || p.GetBy() != "ann" || p.GetChannelId() != 5 || p.GetWaiting() != 0 || p.GetSince().AsTime().Before(began) {
-			t.Errorf("paused by %s: %v, %v", caller, p, err)
+			t.Errorf("paused by %s: %v, %v", name, p, err)
 		}
 	}
 	if _, err := b.PauseChannel(as("bob"), &pb.PauseChannelRequest{ChannelId: 6}); err != nil {
