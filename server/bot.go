@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,6 +136,7 @@ func (b *bot) takeOver(ctx context.Context, s serving, d *data) (err error) {
 		return err
 	}
 	if err := t.serve(ctx, s.addr, s.pages); err != nil {
+		err = d.whileLed(err)
 		b.dismiss(t, false) //nolint:contextcheck // it saves after ctx has ended
 		return err
 	}
@@ -229,7 +231,7 @@ func (b *bot) live(ctx context.Context, s serving) {
 			err := b.takeOver(ctx, s, d)
 			switch {
 			case err == nil || ctx.Err() != nil:
-			case d.leads() != nil || isTransient(err):
+			case isTransient(err):
 				b.config.Logger.ErrorContext(ctx, "failed to take over the bot; retrying", "error", err)
 				_ = discord.Sleep(ctx, awayWait)
 			default:
@@ -247,11 +249,14 @@ func (b *bot) live(ctx context.Context, s serving) {
 	b.leave(s) //nolint:contextcheck // it goes on after ctx
 }
 
-// isTransient reports whether an error of a takeover comes from the database, which may be
-// back soon.
+// transient are errors of a takeover that may not happen again: the database may be back
+// soon, and another server may lead meanwhile.
+var transient = []error{
+	store.ErrAway, store.ErrFenced, store.ErrFull, lease.ErrNotHeld, lease.ErrLost, context.DeadlineExceeded,
+}
+
 func isTransient(err error) bool {
-	return errors.Is(err, store.ErrAway) || errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrFull) ||
-		errors.Is(err, context.DeadlineExceeded)
+	return slices.ContainsFunc(transient, func(t error) bool { return errors.Is(err, t) })
 }
 
 // leave hands the bot over to another server if there is one, and forwards requests there

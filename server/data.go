@@ -296,6 +296,15 @@ func (d *data) leads() error {
 	return d.lease.Check()
 }
 
+// whileLed adds to an error why the server may no longer lead, which explains the error.
+// Call it before the lease is released.
+func (d *data) whileLed(err error) error {
+	if reason := d.leads(); reason != nil {
+		return fmt.Errorf("%w: %w", reason, err)
+	}
+	return err
+}
+
 // databaseError is the error of a start that failed because of the database or the
 // end of ctx.
 func databaseError(ctx context.Context, err error) error {
