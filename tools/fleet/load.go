@@ -207,6 +207,7 @@ func inOrder(texts []string, place map[string]int) (wrong int) {
 }
 
 func (l *load) report(out io.Writer) error {
+	printf := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format, args...) }
 	var accepted, sent, refused, unknown, repeated, lost, doubled, falseFailures, disordered int
 	d := l.fleet.discord
 	var ids []uint64
@@ -220,19 +221,19 @@ func (l *load) report(out io.Writer) error {
 		}
 		for text, n := range count {
 			if n > 1 {
-				fmt.Fprintf(out, "doubled: %q, %d times\n", text, n)
+				printf("doubled: %q, %d times\n", text, n)
 				doubled++
 			}
 		}
 		for _, text := range slices.Concat(b.accepted, b.unnamed, b.sent) {
 			if count[text] == 0 {
-				fmt.Fprintf(out, "lost: %q\n", text)
+				printf("lost: %q\n", text)
 				lost++
 			}
 		}
 		for _, text := range b.refused {
 			if count[text] > 0 {
-				fmt.Fprintf(out, "sent although it failed: %q\n", text)
+				printf("sent although it failed: %q\n", text)
 				falseFailures++
 			}
 		}
@@ -245,18 +246,18 @@ func (l *load) report(out io.Writer) error {
 	missed := l.watched.missed(ids)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	fmt.Fprintf(out, "messages: %d sent, %d enqueued, %d refused, %d with an unknown outcome; %d calls to Enqueue repeated by their callers\n",
+	printf("messages: %d sent, %d enqueued, %d refused, %d with an unknown outcome; %d calls to Enqueue repeated by their callers\n",
 		sent, accepted, refused, unknown, repeated)
 	for _, cause := range sortedKeys(l.causes) {
-		fmt.Fprintf(out, "  %5d  %s\n", l.causes[cause], cause)
+		printf("  %5d  %s\n", l.causes[cause], cause)
 	}
-	fmt.Fprintf(out, "failovers %d, gaps reported to the subscriber %d, 429s by scope: %v\n", d.failovers, l.watched.gaps, d.limited)
+	printf("failovers %d, gaps reported to the subscriber %d, 429s by scope: %v\n", d.failovers, l.watched.gaps, d.limited)
 	for _, kind := range sortedKeys(l.outages) {
 		times := slices.Sorted(slices.Values(l.outages[kind]))
-		fmt.Fprintf(out, "  %-24s %3d times, no call succeeded for: median %v, worst %v\n", kind, len(times),
+		printf("  %-24s %3d times, no call succeeded for: median %v, worst %v\n", kind, len(times),
 			times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond))
 	}
-	fmt.Fprintf(out, "lost %d, doubled %d, sent although they failed %d, out of order %d, events missed %d, sent by a former leader %d\n",
+	printf("lost %d, doubled %d, sent although they failed %d, out of order %d, events missed %d, sent by a former leader %d\n",
 		lost, doubled, falseFailures, disordered, missed, d.overlaps)
 	var wrong []error
 	if lost+doubled+falseFailures+disordered+missed+d.overlaps > 0 {
