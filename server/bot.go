@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -143,6 +144,7 @@ func (b *bot) takeOver(ctx context.Context, s serving, d *data) (err error) {
 		return err
 	}
 	if err := t.serve(ctx, s.addr, s.pages); err != nil {
+		err = d.whileLed(err)
 		b.dismiss(t, false) //nolint:contextcheck // it saves after ctx has ended
 		return err
 	}
@@ -242,7 +244,7 @@ func (b *bot) live(ctx context.Context, s serving) {
 			err := b.takeOver(ctx, s, d)
 			switch {
 			case err == nil || ctx.Err() != nil:
-			case d.leads() != nil || isTransient(err):
+			case isTransient(err):
 				b.config.Logger.ErrorContext(ctx, "failed to take over the bot; retrying", "error", err)
 				_ = discord.Sleep(ctx, awayWait)
 			case b.label == "":
@@ -266,11 +268,15 @@ func (b *bot) live(ctx context.Context, s serving) {
 // brokenWait is how long a bot waits that cannot be taken over, while others can be used.
 const brokenWait = 10 * time.Second
 
-// isTransient reports whether an error of a takeover comes from the database, which may be
-// back soon.
+// transient are errors of a takeover that may not happen again: the database may be back
+// soon, and another server may lead meanwhile.
+var transient = []error{
+	store.ErrAway, store.ErrFenced, store.ErrFull, lease.ErrNotHeld, lease.ErrLost, context.DeadlineExceeded,
+}
+
+// isTransient reports whether a takeover that failed with an error may succeed later.
 func isTransient(err error) bool {
-	return errors.Is(err, store.ErrAway) || errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrFull) ||
-		errors.Is(err, context.DeadlineExceeded)
+	return slices.ContainsFunc(transient, func(t error) bool { return errors.Is(err, t) })
 }
 
 // leave hands the bot over to another server if there is one, and forwards requests there

@@ -129,6 +129,15 @@ func (d *data) leads() error {
 	return d.lease.Check()
 }
 
+// whileLed adds to an error why the server may no longer lead, which explains the error.
+// Call it before the lease is released.
+func (d *data) whileLed(err error) error {
+	if reason := d.leads(); reason != nil {
+		return fmt.Errorf("%w: %w", reason, err)
+	}
+	return err
+}
+
 // notify has changes saved soon. It never waits.
 func (d *data) notify(urgent bool) {
 	if d == nil {

@@ -58,6 +58,7 @@ func (b *bot) assemble(ctx context.Context, d *data) (*tenure, error) {
 	defer b.assembling.Unlock()
 	t := &tenure{bot: b, data: d, end: func(error) {}, endSaving: func() {}}
 	if err := t.assemble(ctx); err != nil {
+		err = d.whileLed(err)
 		t.close(false)
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func linked(document []byte) []byte {
 	return out
 }
 
-func (p *markdown) printf(format string, args ...any) { fmt.Fprintf(p, format, args...) }
+func (p *markdown) printf(format string, args ...any) { _, _ = fmt.Fprintf(p, format, args...) }
 
 func (p *markdown) method(m method) error {
 	p.printf("\n### %s\n\n%s\n", m.Name(), m.about)

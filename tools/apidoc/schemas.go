@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func readSchemas(c *definitions) (schemas, error) {
 	if err != nil {
 		return nil, err
 	}
-	plugin := exec.Command("go", "tool", "protoc-gen-jsonschema")
+	plugin := exec.CommandContext(context.Background(), "go", "tool", "protoc-gen-jsonschema")
 	plugin.Stdin, plugin.Stderr = bytes.NewReader(request), os.Stderr
 	data, err := plugin.Output()
 	if err != nil {

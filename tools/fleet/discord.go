@@ -22,7 +22,7 @@ type discord struct {
 	sandbox  *sandbox.Sandbox
 	server   *httptest.Server
 	channels []sandbox.ID
-	bots     map[string]*bot // by their Authorization
+	bots     []*bot
 
 	mu        sync.Mutex
 	processes map[int]bool   // servers that run
@@ -33,16 +33,13 @@ type discord struct {
 
 // bot is a bot, as its messages show it.
 type bot struct {
-	name, token string
+	name, token string            // the name is empty for the only bot
 	sender      int               // the process that leads
 	replaced    map[int]time.Time // when another process began to send after one
 }
 
-// names are those of the bots.
-var names = [3]string{"first", "second", "third"}
-
-// botOf returns the name of the bot that a caller uses.
-func botOf(caller int) string { return names[caller%len(names)] }
+// botOf returns the number of the bot that a caller uses.
+func (d *discord) botOf(caller int) int { return caller % len(d.bots) }
 
 // soonest is the shortest time after which a server may lead again. It cannot do so
 // before the next leader has ended, and there is more time between two disturbances.
@@ -55,7 +52,11 @@ func newDiscord(o options) (*discord, error) {
 		sandbox: sandbox.New(sandbox.Config{
 			Latency: sandbox.RoundTrip(30 * time.Millisecond), Seed: o.seed, MaxNonces: 1 << 20, MaxMessages: 1 << 20,
 		}),
-		processes: make(map[int]bool), bots: make(map[string]*bot), limited: make(map[string]int),
+		processes: make(map[int]bool), limited: make(map[string]int),
+	}
+	names := []string{"first", "second", "third"}
+	if o.older != "" { // whose servers may have one bot
+		names = []string{""}
 	}
 	for _, name := range names {
 		id := d.sandbox.AddUser(sandbox.User{Username: name, Bot: true})
@@ -63,7 +64,7 @@ func newDiscord(o options) (*discord, error) {
 		if err := errors.Join(d.sandbox.AddToken("Bot "+token, id), d.sandbox.AddMember(d.sandbox.World().Guild, id)); err != nil {
 			return nil, err
 		}
-		d.bots["Bot "+token] = &bot{name: name, token: token, replaced: make(map[int]time.Time)}
+		d.bots = append(d.bots, &bot{name: name, token: token, replaced: make(map[int]time.Time)})
 	}
 	for i := range o.callers {
 		id, err := d.sandbox.AddChannel(sandbox.Channel{GuildID: d.sandbox.World().Guild, Name: fmt.Sprintf("caller-%d", i)})
@@ -89,9 +90,21 @@ func (d *discord) close() {
 func (d *discord) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/messages") {
 		process, _ := r.Context().Value(senderKey{}).(int)
-		d.sent(process, d.bots[r.Header.Get("Authorization")])
+		for _, b := range d.bots {
+			if r.Header.Get("Authorization") == "Bot "+b.token {
+				d.sent(process, b)
+			}
+		}
 	}
 	d.sandbox.ServeHTTP(&watched{w, d}, r)
+}
+
+// path begins the paths of requests for the bot.
+func (b *bot) path() string {
+	if b.name == "" {
+		return ""
+	}
+	return "/bots/" + b.name
 }
 
 // sent notes that a process sends a message of a bot. Once another one has begun to send,
@@ -113,15 +126,10 @@ func (d *discord) sent(process int, b *bot) {
 }
 
 // leader returns the process that leads a bot, as its messages show.
-func (d *discord) leader(name string) int {
+func (d *discord) leader(b *bot) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, b := range d.bots {
-		if b.name == name {
-			return b.sender
-		}
-	}
-	return 0
+	return b.sender
 }
 
 // runs notes whether a process is a server.

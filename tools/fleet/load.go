@@ -35,7 +35,7 @@ type load struct {
 	books   []book
 	working sync.WaitGroup
 	end     context.CancelFunc // of the load
-	watched [len(names)]witness
+	watched []witness
 	wait    func() // until the subscribers have ended
 
 	mu        sync.Mutex
@@ -49,8 +49,9 @@ func newLoad(f *fleet, o options) *load {
 	l := &load{
 		fleet: f, options: o, books: make([]book, o.callers), outages: make(map[string][]time.Duration), causes: make(map[string]int),
 	}
-	for i, name := range names {
-		l.watched[i].bot, l.watched[i].seen = name, make(map[uint64]bool)
+	l.watched = make([]witness, len(f.discord.bots))
+	for i := range l.watched {
+		l.watched[i].bot, l.watched[i].seen = i, make(map[uint64]bool)
 	}
 	return l
 }
@@ -59,12 +60,12 @@ func (l *load) begin(ctx context.Context) error {
 	loading, end := context.WithCancel(ctx)
 	watching, stop := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
-	subscribed := make(chan struct{}, len(names))
+	subscribed := make(chan struct{}, len(l.watched))
 	for i := range l.watched {
 		watchers.Go(func() { l.watched[i].watch(watching, l.fleet, sync.OnceFunc(func() { subscribed <- struct{}{} })) })
 	}
 	l.end, l.wait = end, func() { stop(); watchers.Wait() }
-	for range names {
+	for range l.watched {
 		select {
 		case <-subscribed:
 		case <-time.After(30 * time.Second):
@@ -80,7 +81,7 @@ func (l *load) begin(ctx context.Context) error {
 
 // call makes calls until the load ends, one after the other.
 func (l *load) call(ctx, loading context.Context, rng *rand.Rand, i int) {
-	b, channel, bot := &l.books[i], uint64(l.fleet.discord.channels[i]), botOf(i)
+	b, channel, bot := &l.books[i], uint64(l.fleet.discord.channels[i]), l.fleet.discord.botOf(i)
 	for n := 0; loading.Err() == nil; n++ {
 		text := fmt.Sprintf("caller %d, %d", i, n)
 		send := &pb.SendChannelMessageRequest{ChannelId: channel, Content: text}
@@ -173,8 +174,8 @@ func (l *load) finish(ctx context.Context) error {
 	l.end()
 	l.working.Wait()
 	deadline := time.Now().Add(5 * time.Minute)
-	for _, name := range names {
-		if err := l.empty(ctx, name, deadline); err != nil {
+	for i := range l.watched {
+		if err := l.empty(ctx, i, deadline); err != nil {
 			return err
 		}
 	}
@@ -185,7 +186,7 @@ func (l *load) finish(ctx context.Context) error {
 	for i := range l.watched {
 		for !l.watched[i].has(uint64(last)) {
 			if time.Now().After(deadline) || ctx.Err() != nil {
-				return fmt.Errorf("the last event of %s does not come", l.watched[i].bot)
+				return fmt.Errorf("the last event of bot %d does not come", i)
 			}
 			sleep(ctx, 50*time.Millisecond)
 		}
@@ -195,7 +196,7 @@ func (l *load) finish(ctx context.Context) error {
 }
 
 // empty waits until the outbox of a bot is empty.
-func (l *load) empty(ctx context.Context, bot string, deadline time.Time) error {
+func (l *load) empty(ctx context.Context, bot int, deadline time.Time) error {
 	for {
 		resp, err := l.fleet.replicas[0].outbox[bot].ListDeliveries(ctx, &pb.ListDeliveriesRequest{
 			States: []pb.Delivery_State{pb.Delivery_SCHEDULED, pb.Delivery_WAITING, pb.Delivery_SENDING}, PageSize: 1,
@@ -204,7 +205,7 @@ func (l *load) empty(ctx context.Context, bot string, deadline time.Time) error 
 			return nil
 		}
 		if time.Now().After(deadline) || ctx.Err() != nil {
-			return fmt.Errorf("the outbox of %s does not become empty: %w", bot, err)
+			return fmt.Errorf("the outbox of bot %d does not become empty: %w", bot, err)
 		}
 		sleep(ctx, 200*time.Millisecond)
 	}
@@ -225,6 +226,7 @@ func inOrder(texts []string, place map[string]int) (wrong int) {
 }
 
 func (l *load) report(out io.Writer) error {
+	printf := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format, args...) }
 	var accepted, sent, refused, unknown, repeated, lost, doubled, falseFailures, disordered int
 	d := l.fleet.discord
 	var ids []uint64
@@ -238,19 +240,19 @@ func (l *load) report(out io.Writer) error {
 		}
 		for text, n := range count {
 			if n > 1 {
-				fmt.Fprintf(out, "doubled: %q, %d times\n", text, n)
+				printf("doubled: %q, %d times\n", text, n)
 				doubled++
 			}
 		}
 		for _, text := range slices.Concat(b.accepted, b.unnamed, b.sent) {
 			if count[text] == 0 {
-				fmt.Fprintf(out, "lost: %q\n", text)
+				printf("lost: %q\n", text)
 				lost++
 			}
 		}
 		for _, text := range b.refused {
 			if count[text] > 0 {
-				fmt.Fprintf(out, "sent although it failed: %q\n", text)
+				printf("sent although it failed: %q\n", text)
 				falseFailures++
 			}
 		}
@@ -267,18 +269,18 @@ func (l *load) report(out io.Writer) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	fmt.Fprintf(out, "messages: %d sent, %d enqueued, %d refused, %d with an unknown outcome; %d calls to Enqueue repeated by their callers\n",
+	printf("messages: %d sent, %d enqueued, %d refused, %d with an unknown outcome; %d calls to Enqueue repeated by their callers\n",
 		sent, accepted, refused, unknown, repeated)
 	for _, cause := range sortedKeys(l.causes) {
-		fmt.Fprintf(out, "  %5d  %s\n", l.causes[cause], cause)
+		printf("  %5d  %s\n", l.causes[cause], cause)
 	}
-	fmt.Fprintf(out, "failovers %d, gaps reported to the subscribers %d, 429s by scope: %v\n", d.failovers, gaps, d.limited)
+	printf("failovers %d, gaps reported to the subscribers %d, 429s by scope: %v\n", d.failovers, gaps, d.limited)
 	for _, kind := range sortedKeys(l.outages) {
 		times := slices.Sorted(slices.Values(l.outages[kind]))
-		fmt.Fprintf(out, "  %-24s %3d times, no call succeeded for: median %v, worst %v\n", kind, len(times),
+		printf("  %-24s %3d times, no call succeeded for: median %v, worst %v\n", kind, len(times),
 			times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond))
 	}
-	fmt.Fprintf(out, "lost %d, doubled %d, sent although they failed %d, out of order %d, events missed %d, sent by a former leader %d\n",
+	printf("lost %d, doubled %d, sent although they failed %d, out of order %d, events missed %d, sent by a former leader %d\n",
 		lost, doubled, falseFailures, disordered, missed, d.overlaps)
 	var wrong []error
 	if lost+doubled+falseFailures+disordered+missed+d.overlaps > 0 {

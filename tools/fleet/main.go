@@ -1,14 +1,20 @@
-// Command fleet runs three servers with three bots on one PostgreSQL database against the sandbox,
-// disturbs them at random, and compares the answers of callers with what the sandbox has.
+// Command fleet runs three servers with three bots on one PostgreSQL database against the
+// sandbox, disturbs them at random, and compares the answers of callers with what the
+// sandbox has.
 //
 // The servers are processes. Callers use a server at random for each call. One after the
-// other, the leader of a bot is killed or paused, a server is restarted, PostgreSQL is restarted or
-// killed, and toxiproxy delays, slows or cuts the way of a server to the database or to
-// the other servers.
+// other, the leader of a bot is killed or paused, a server is restarted, PostgreSQL is
+// restarted or killed, and toxiproxy delays, slows or cuts the way of a server to the
+// database or to the other servers.
+//
+// With -older, the servers have one bot, begin as that binary of an earlier version, and
+// are first upgraded one after the other. Later they are downgraded and upgraded again, and some
+// run as one version and some as the other, unless the older version cannot use the
+// newer one's schema.
 //
 // The exit code is 1 when a message was lost or doubled, a caller got a wrong answer, an
-// order was not kept, an event was missed, two servers sent for a bot, or Discord had to refuse more
-// calls than a failover explains.
+// order was not kept, an event was missed, two servers sent for a bot, or Discord had to
+// refuse more calls than a failover explains.
 package main
 
 import (
@@ -28,6 +34,8 @@ type options struct {
 	duration time.Duration
 	callers  int
 	seed     uint64
+	older    string
+	only     string
 }
 
 func main() {
@@ -35,6 +43,8 @@ func main() {
 	flag.DurationVar(&o.duration, "for", 20*time.Minute, "how long the servers are disturbed")
 	flag.IntVar(&o.callers, "callers", 24, "callers, each with a channel of its own")
 	flag.Uint64Var(&o.seed, "seed", 0, "begins the random numbers; 0 is any")
+	flag.StringVar(&o.older, "older", "", "path of the server's binary of an earlier version, to upgrade from")
+	flag.StringVar(&o.only, "only", "", "the kinds of disturbances whose names contain this, such as upgrade")
 	flag.Parse()
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
@@ -48,7 +58,7 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, o options) (err error) {
-	fmt.Fprintf(out, "seed %d\n", o.seed)
+	_, _ = fmt.Fprintf(out, "seed %d\n", o.seed)
 	folder, err := os.MkdirTemp("", "fleet")
 	if err != nil {
 		return err
@@ -66,17 +76,17 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 	if text, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the server: %w: %s", err, text)
 	}
-	db, err := newPostgres()
+	db, err := newPostgres(ctx)
 	if err != nil {
 		return err
 	}
-	defer db.remove()
+	defer db.remove(ctx)
 	discord, err := newDiscord(o)
 	if err != nil {
 		return err
 	}
 	defer discord.close()
-	f := &fleet{binary: binary, folder: folder, discord: discord, db: db}
+	f := &fleet{binary: binary, older: o.older, folder: folder, only: o.only, discord: discord, db: db}
 	if err := f.configure(); err != nil {
 		return err
 	}
@@ -95,9 +105,16 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 	}
 	rng := rand.New(rand.NewPCG(o.seed, 2)) //nolint:gosec // it need not be secret
 	began := time.Now()
-	for kinds := order(rng); time.Since(began) < o.duration && ctx.Err() == nil; {
+	var kinds []string
+	if o.older != "" {
+		kinds = []string{"upgrade"}
+	}
+	for time.Since(began) < o.duration && ctx.Err() == nil {
 		if len(kinds) == 0 {
-			kinds = order(rng)
+			kinds = f.order(ctx, rng)
+		}
+		if len(kinds) == 0 {
+			return fmt.Errorf("no kind of disturbance contains %q", o.only)
 		}
 		if err := f.disturb(ctx, rng, kinds[0], l); err != nil {
 			return err

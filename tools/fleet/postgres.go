@@ -19,7 +19,7 @@ type postgres struct {
 	attributes      *syscall.SysProcAttr
 }
 
-func newPostgres() (*postgres, error) {
+func newPostgres(ctx context.Context) (*postgres, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil || len(found) == 0 {
 		return nil, fmt.Errorf("PostgreSQL is not installed in /usr/lib/postgresql: apt-get install postgresql: %w", err)
@@ -29,7 +29,7 @@ func newPostgres() (*postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -49,14 +49,15 @@ func newPostgres() (*postgres, error) {
 			return nil, err
 		}
 	}
-	if err := p.run("initdb", "-D", filepath.Join(folder, "data"), "-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync"); err != nil {
+	if err := p.run(ctx, "initdb", "-D", filepath.Join(folder, "data"), "-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync"); err != nil {
 		return nil, err
 	}
-	return p, p.start()
+	return p, p.start(ctx)
 }
 
-func (p *postgres) run(name string, args ...string) error {
-	cmd := exec.CommandContext(context.Background(), filepath.Join(p.programs, name), args...)
+// run runs a program of PostgreSQL, to its end even if ctx ends.
+func (p *postgres) run(ctx context.Context, name string, args ...string) error {
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(p.programs, name), args...)
 	cmd.Dir, cmd.SysProcAttr = p.folder, p.attributes
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", name, err, out)
@@ -64,27 +65,27 @@ func (p *postgres) run(name string, args ...string) error {
 	return nil
 }
 
-func (p *postgres) control(args ...string) error {
-	return p.run("pg_ctl", append(args, "-D", filepath.Join(p.folder, "data"), "-w", "-s")...)
+func (p *postgres) control(ctx context.Context, args ...string) error {
+	return p.run(ctx, "pg_ctl", append(args, "-D", filepath.Join(p.folder, "data"), "-w", "-s")...)
 }
 
-func (p *postgres) start() error {
+func (p *postgres) start(ctx context.Context) error {
 	_, port, _ := net.SplitHostPort(p.address) // it has one
 	options := fmt.Sprintf("-c listen_addresses=127.0.0.1 -c port=%s -c unix_socket_directories=%s", port, p.folder)
-	return p.control("start", "-l", filepath.Join(p.folder, "log"), "-o", options)
+	return p.control(ctx, "start", "-l", filepath.Join(p.folder, "log"), "-o", options)
 }
 
 // stop ends the server: in order, or as a crash does.
-func (p *postgres) stop(crash bool) error {
+func (p *postgres) stop(ctx context.Context, crash bool) error {
 	mode := "fast"
 	if crash {
 		mode = "immediate"
 	}
-	return p.control("stop", "-m", mode)
+	return p.control(ctx, "stop", "-m", mode)
 }
 
-func (p *postgres) remove() {
-	_ = p.stop(true) // it may have ended
+func (p *postgres) remove(ctx context.Context) {
+	_ = p.stop(ctx, true) // it may have ended
 	if err := os.RemoveAll(p.folder); err != nil {
 		fmt.Fprintln(os.Stderr, "fleet:", err)
 	}

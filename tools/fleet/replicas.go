@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,6 +29,8 @@ import (
 // fleet is the servers and what lies between them.
 type fleet struct {
 	binary, folder string
+	older          string // the binary of an earlier version, empty if there is none
+	only           string // part of the kinds' names
 	discord        *discord
 	db             *postgres
 	replicas       [3]*replica
@@ -36,10 +41,11 @@ type replica struct {
 	fleet         *fleet
 	number        int
 	port, address string
-	toDB, toPeer  *toxiproxy.Proxy                              // the way to the database, and the one of other servers to this one
-	api           map[string]discordapiconnect.DiscordApiClient // by the names of bots
-	outbox        map[string]discordapiconnect.OutboxClient
+	toDB, toPeer  *toxiproxy.Proxy                     // the way to the database, and the one of other servers to this one
+	api           []discordapiconnect.DiscordApiClient // of the bots
+	outbox        []discordapiconnect.OutboxClient
 	log           *os.File
+	binary        string // of the next process
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -49,11 +55,11 @@ type replica struct {
 func (f *fleet) newReplica(ctx context.Context, number int) (*replica, error) {
 	zerolog.SetGlobalLevel(zerolog.Disabled) // some parts of toxiproxy log by themselves
 	links := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	r := &replica{fleet: f, number: number, address: l.Addr().String()}
+	r := &replica{fleet: f, number: number, address: l.Addr().String(), binary: cmp.Or(f.older, f.binary)}
 	if err := l.Close(); err != nil {
 		return nil, err
 	}
@@ -68,11 +74,10 @@ func (f *fleet) newReplica(ctx context.Context, number int) (*replica, error) {
 	client := &http.Client{Transport: &http.Transport{
 		Protocols: protocols, HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second},
 	}}
-	r.api, r.outbox = make(map[string]discordapiconnect.DiscordApiClient), make(map[string]discordapiconnect.OutboxClient)
-	for _, name := range names {
-		url := "http://" + r.address + "/bots/" + name
-		r.api[name] = discordapiconnect.NewDiscordApiClient(client, url, connect.WithGRPC())
-		r.outbox[name] = discordapiconnect.NewOutboxClient(client, url, connect.WithGRPC())
+	for _, b := range f.discord.bots {
+		url := "http://" + r.address + b.path()
+		r.api = append(r.api, discordapiconnect.NewDiscordApiClient(client, url, connect.WithGRPC()))
+		r.outbox = append(r.outbox, discordapiconnect.NewOutboxClient(client, url, connect.WithGRPC()))
 	}
 	if r.log, err = os.Create(filepath.Join(f.folder, fmt.Sprintf("server%d.log", number))); err != nil {
 		return nil, err
@@ -82,6 +87,9 @@ func (f *fleet) newReplica(ctx context.Context, number int) (*replica, error) {
 
 // configure writes the configuration file of all servers.
 func (f *fleet) configure() error {
+	if f.older != "" {
+		return os.WriteFile(f.configuration(), []byte("token: "+f.discord.bots[0].token+"\n"), 0o600)
+	}
 	text := "bots:\n"
 	for _, b := range f.discord.bots {
 		text += fmt.Sprintf("- {name: %s, token: %s}\n", b.name, b.token)
@@ -94,7 +102,7 @@ func (f *fleet) configuration() string { return filepath.Join(f.folder, "config.
 // start starts a process.
 func (r *replica) start(ctx context.Context) error {
 	_, port, _ := net.SplitHostPort(r.toDB.Listen) // it has one
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), r.fleet.binary,
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), r.binary,
 		"--config", r.fleet.configuration(), "--discord-api-url", r.fleet.discord.server.URL+"/api",
 		"--database", "postgres://test@127.0.0.1:"+port+"/postgres?sslmode=disable",
 		"--advertise", r.toPeer.Listen, "--port", r.port, "--no-dashboard", "--log-file-path", r.fleet.folder)
@@ -157,8 +165,8 @@ func (f *fleet) close() {
 }
 
 // leader returns the server that has sent last for a bot, else any.
-func (f *fleet) leader(name string) *replica {
-	leader := f.discord.leader(name)
+func (f *fleet) leader(b *bot) *replica {
+	leader := f.discord.leader(b)
 	for _, r := range f.replicas {
 		if pid, _ := r.process(); pid == leader {
 			return r
@@ -186,7 +194,7 @@ func (f *fleet) serves(ctx context.Context, within time.Duration) error {
 			if ready++; !r.ready(ctx) {
 				ready = 0
 			}
-			time.Sleep(100 * time.Millisecond)
+			sleep(ctx, 100*time.Millisecond)
 		}
 	}
 	return nil
@@ -195,8 +203,8 @@ func (f *fleet) serves(ctx context.Context, within time.Duration) error {
 // ready reports whether the server can serve calls for every bot.
 func (r *replica) ready(ctx context.Context) bool {
 	client := http.Client{Timeout: 3 * time.Second}
-	for _, name := range names {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.address+"/bots/"+name+"/readyz", nil)
+	for _, b := range r.fleet.discord.bots {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.address+b.path()+"/readyz", nil)
 		if err != nil {
 			return false
 		}
@@ -219,16 +227,31 @@ var kinds = []string{
 	"servers: latency", "servers: slow", "servers: cut", "restart PostgreSQL", "kill PostgreSQL",
 }
 
-// order returns all kinds at random.
-func order(r *rand.Rand) []string {
-	out := append([]string(nil), kinds...)
+// order returns all kinds at random, with those of two versions if the older one still
+// starts.
+func (f *fleet) order(ctx context.Context, r *rand.Rand) []string {
+	out := slices.Clone(kinds)
+	if f.olderStarts(ctx) {
+		out = append(out, "downgrade and upgrade", "mix versions")
+	}
+	out = slices.DeleteFunc(out, func(kind string) bool { return !strings.Contains(kind, f.only) })
 	r.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out
 }
 
+// olderStarts reports whether the older version can use the database, whose schema the
+// newer one may have changed.
+func (f *fleet) olderStarts(ctx context.Context) bool {
+	if f.older == "" {
+		return false
+	}
+	return exec.CommandContext(ctx, f.older, "check", "--offline", "--token", f.discord.bots[0].token,
+		"--database", "postgres://test@"+f.db.address+"/postgres?sslmode=disable").Run() == nil
+}
+
 // disturb does something of a kind to the fleet, and waits until all servers serve.
 func (f *fleet) disturb(ctx context.Context, rng *rand.Rand, kind string, l *load) error {
-	leader, other := f.leader(names[rng.IntN(len(names))]), f.replicas[rng.IntN(len(f.replicas))]
+	leader, other := f.leader(f.discord.bots[rng.IntN(len(f.discord.bots))]), f.replicas[rng.IntN(len(f.replicas))]
 	for other == leader {
 		other = f.replicas[rng.IntN(len(f.replicas))]
 	}
@@ -246,12 +269,17 @@ func (f *fleet) disturb(ctx context.Context, rng *rand.Rand, kind string, l *loa
 		one.signal(syscall.SIGTERM)
 		err = one.again(ctx)
 	case "restart all":
-		for _, r := range f.replicas {
-			r.signal(syscall.SIGTERM)
-			if err = errors.Join(r.again(ctx), f.serves(ctx, time.Minute)); err != nil {
-				break
-			}
+		err = f.restart(ctx)
+	case "upgrade":
+		err = f.restart(ctx, f.binary, f.binary, f.binary)
+	case "downgrade and upgrade": // so that each version takes over from the other
+		if err = f.restart(ctx, f.older, f.older, f.older); err == nil {
+			err = f.restart(ctx, f.binary, f.binary, f.binary)
 		}
+	case "mix versions":
+		one := []string{f.older, f.binary, f.binary}
+		rng.Shuffle(len(one), func(i, j int) { one[i], one[j] = one[j], one[i] })
+		err = f.restart(ctx, one...)
 	case "pause the leader", "pause another":
 		r := leader
 		if kind == "pause another" {
@@ -275,9 +303,9 @@ func (f *fleet) disturb(ctx context.Context, rng *rand.Rand, kind string, l *loa
 	case "servers: cut":
 		err = cut(ctx, seconds(3, 15), leader.toPeer)
 	case "restart PostgreSQL", "kill PostgreSQL":
-		if err = f.db.stop(kind == "kill PostgreSQL"); err == nil {
+		if err = f.db.stop(ctx, kind == "kill PostgreSQL"); err == nil {
 			sleep(ctx, seconds(0, 8))
-			err = f.db.start()
+			err = f.db.start(ctx)
 		}
 	}
 	if err != nil {
@@ -288,6 +316,20 @@ func (f *fleet) disturb(ctx context.Context, rng *rand.Rand, kind string, l *loa
 	}
 	sleep(ctx, 2*time.Second)
 	l.disturbed(kind, began)
+	return nil
+}
+
+// restart restarts one server after the other, as the binaries given, else as before.
+func (f *fleet) restart(ctx context.Context, binaries ...string) error {
+	for i, r := range f.replicas {
+		if binaries != nil {
+			r.binary = binaries[i]
+		}
+		r.signal(syscall.SIGTERM)
+		if err := errors.Join(r.again(ctx), f.serves(ctx, time.Minute)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

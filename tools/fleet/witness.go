@@ -12,7 +12,7 @@ import (
 
 // witness is a subscriber to the events of a bot, of one server after the other.
 type witness struct {
-	bot     string
+	bot     int // its number
 	mu      sync.Mutex
 	seen    map[uint64]bool
 	first   uint64      // messages with larger IDs count

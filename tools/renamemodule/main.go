@@ -19,7 +19,7 @@ import (
 func main() {
 	root := flag.String("root", ".", "folder of the checkout")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: renamemodule [-root FOLDER] MODULE")
+		_, _ = fmt.Fprintln(flag.CommandLine.Output(), "usage: renamemodule [-root FOLDER] MODULE")
 		flag.PrintDefaults()
 	}
 	flag.Parse()

@@ -62,15 +62,15 @@ func main() {
 
 func run(ctx context.Context) error {
 	// The module's folder, wherever the command was started.
-	mod, err := output(ctx, "", "go", "list", "-m", "-f", "{{.Dir}}", "discordproxy/server/internal/conformance")
+	mod, err := goTool(ctx, "", "list", "-m", "-f", "{{.Dir}}", "discordproxy/server/internal/conformance")
 	if err != nil {
 		return err
 	}
 	// A module that was never used has no folder yet.
-	if _, err := output(ctx, mod, "go", "mod", "download", suite); err != nil {
+	if _, err := goTool(ctx, mod, "mod", "download", suite); err != nil {
 		return err
 	}
-	suiteDir, err := output(ctx, mod, "go", "list", "-m", "-f", "{{.Dir}}", suite)
+	suiteDir, err := goTool(ctx, mod, "list", "-m", "-f", "{{.Dir}}", suite)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }()
 
 	request, err := generatorRequest(ctx, filepath.Join(suiteDir, "proto"))
 	if err != nil {
@@ -99,10 +99,10 @@ func run(ctx context.Context) error {
 		return err
 	}
 	server, runner := filepath.Join(tmp, "server"), filepath.Join(tmp, "connectconformance")
-	if _, err := output(ctx, mod, "go", "build", "-tags", "conformance", "-overlay", overlayFile, "-o", server, "./server"); err != nil {
+	if _, err := goTool(ctx, mod, "build", "-tags", "conformance", "-overlay", overlayFile, "-o", server, "./server"); err != nil {
 		return err
 	}
-	if _, err := output(ctx, mod, "go", "build", "-o", runner, suite+"/cmd/connectconformance"); err != nil {
+	if _, err := goTool(ctx, mod, "build", "-o", runner, suite+"/cmd/connectconformance"); err != nil {
 		return err
 	}
 	return conform(ctx, func(ctx context.Context, args ...string) *exec.Cmd {
@@ -145,7 +145,7 @@ func conform(ctx context.Context, command func(ctx context.Context, args ...stri
 		for _, name := range failed {
 			args = append(args, "--run", name)
 		}
-		fmt.Printf("\nRepeating alone what failed: %s\n\n", strings.Join(failed, ", "))
+		_, _ = fmt.Fprintf(os.Stdout, "\nRepeating alone what failed: %s\n\n", strings.Join(failed, ", "))
 	}
 }
 
@@ -223,13 +223,13 @@ func generate(ctx context.Context, mod, tmp, plugin string, request *pluginpb.Co
 	return nil
 }
 
-// output runs a command in dir and returns the line it prints.
-func output(ctx context.Context, dir, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
+// goTool runs a command of Go in dir and returns the line it prints.
+func goTool(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+		return "", fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }
