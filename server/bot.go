@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/discord/ratelimit"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/forward"
 	"discordproxy/server/internal/health"
@@ -44,9 +45,10 @@ type bot struct {
 	audit    *calls.Audit // nil for none
 	history  *history.History
 	load     *load
-	place    *place   // nil if nothing survives a restart
-	replica  *replica // nil if no other server can reach this one
-	unsaved  []string // why nothing survives a restart, empty if it does
+	address  *ratelimit.Address // that of the server's bots, or nil if it has one
+	place    *place             // nil if nothing survives a restart
+	replica  *replica           // nil if no other server can reach this one
+	unsaved  []string           // why nothing survives a restart, empty if it does
 	// fleets describes the replicas of all bots, and metricsPage is the server's. checks are
 	// about this bot. Run sets metricsPage and checks before the first request.
 	fleets      func(context.Context) *pb.GetFleetResponse

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"discordproxy/discord/ratelimit"
 	"discordproxy/server/api"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
@@ -101,6 +102,10 @@ func (s *Server) openBots(ctx context.Context, configs []Config) error {
 	if s.places, unsaved, err = openPlaces(ctx, s.config, ids); err != nil {
 		return err
 	}
+	var address *ratelimit.Address
+	if len(configs) > 1 {
+		address = new(ratelimit.Address)
+	}
 	var first *metrics.Metrics
 	var audit *calls.Audit
 	if s.config.Audit != nil {
@@ -109,7 +114,7 @@ func (s *Server) openBots(ctx context.Context, configs []Config) error {
 	for i, c := range configs {
 		b := &bot{
 			name: names[i], config: c, gate: s.gate, incoming: s.incoming, traces: s.traces, audit: audit,
-			history: history.New(), load: newLoad(), unsaved: unsaved, fleets: s.fleet,
+			history: history.New(), load: newLoad(), unsaved: unsaved, fleets: s.fleet, address: address,
 		}
 		if len(s.config.Bots) > 0 {
 			b.label = b.name

@@ -70,7 +70,7 @@ func (t *tenure) assemble(ctx context.Context) (err error) {
 	b := t.bot
 	c := b.config
 	c.Token = *b.token.Load()
-	if t.up, err = newUpstream(c, b.observers(), t.data); err != nil {
+	if t.up, err = newUpstream(c, b.address, b.observers(), t.data); err != nil {
 		return err
 	}
 	b.way.Store(t.up)

@@ -39,11 +39,11 @@ func (b *bot) newMetrics(first *metrics.Metrics) *metrics.Metrics {
 }
 
 // newUpstream puts the way to Discord together. The observers are notified of every
-// request.
-func newUpstream(c Config, observers []discord.Observer, d *data) (*upstream, error) {
+// request. address is that of other bots, too, or nil.
+func newUpstream(c Config, address *ratelimit.Address, observers []discord.Observer, d *data) (*upstream, error) {
 	limiter, err := ratelimit.New(ratelimit.Config{
 		GlobalLimit: c.GlobalRateLimit, MaxQueue: c.MaxQueue, MaxQueueBytes: c.MaxQueueBytes, InvalidRequestLimit: c.InvalidRequestLimit,
-		Changed: d.notify,
+		Changed: d.notify, Address: address,
 	})
 	if err != nil {
 		return nil, err

@@ -13,14 +13,12 @@ func (c *core) judge(x *call, r *Response, limit Limit, now instant) (check bool
 	invalid := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden ||
 		r.Status == http.StatusTooManyRequests && limit != SharedLimit
 	if invalid {
-		c.budget.add(now)
+		c.publish(finding{invalid: true})
 		c.change(true)
 		if r.Status != http.StatusTooManyRequests {
 			x.route.refused = now
 		}
-		if c.budget.scarce() {
-			c.sweep(now, func(o *call) *Error { return c.unaffordable(o, now) })
-		}
+		c.count(now)
 	} else if r.Status < http.StatusBadRequest {
 		x.route.refused = 0
 	}
@@ -32,11 +30,13 @@ func (c *core) judge(x *call, r *Response, limit Limit, now instant) (check bool
 			c.ban.probe = nil
 		}
 		c.ban.begin(now, x.send, c.sends, retryAfter)
+		c.publish(finding{ban: c.ban})
 		c.sweep(now, func(*call) *Error { return &Error{Reason: Banned, RetryAfter: c.ban.until.sub(now)} })
 	case r.Status >= http.StatusInternalServerError:
 		c.inconclusive(x, now, probePause)
 	case c.ban.active && x.send > c.ban.since:
 		c.ban.active, c.ban.probe = false, nil
+		c.publish(finding{fine: x.sentAt})
 	}
 
 	c.judgeWebhook(x, r, limit, now)
@@ -114,6 +114,7 @@ const (
 type ban struct {
 	active  bool
 	since   uint64  // number of the last call sent before
+	met     instant // when it was met
 	until   instant // when one call may probe
 	strikes int
 	probe   *call
@@ -131,7 +132,7 @@ func (b *ban) begin(now instant, send, last uint64, retryAfter time.Duration) {
 		b.strikes = 0
 	}
 	wait := min(firstBan<<min(b.strikes, 10), maxBan)
-	*b = ban{active: true, since: last, until: now.add(max(retryAfter, wait)), strikes: b.strikes + 1}
+	*b = ban{active: true, since: last, met: now, until: now.add(max(retryAfter, wait)), strikes: b.strikes + 1}
 }
 
 const (

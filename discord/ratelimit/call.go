@@ -254,6 +254,7 @@ func (c *core) inconclusive(x *call, now instant, pause time.Duration) {
 	if c.ban.probe == x {
 		c.ban.probe = nil
 		c.ban.until = max(c.ban.until, now.add(pause))
+		c.publish(finding{ban: c.ban})
 	}
 }
 

@@ -23,6 +23,10 @@ type core struct {
 	clock    clock
 	budget   budget
 	ban      ban
+	address  *Address  // that of other limiters, too, or nil
+	found    []finding // that they are to hear
+	landed   int64     // permits that have ended, which Address.flights still counts
+	fine     instant   // when another limiter sent a call that Discord's edge has let pass
 	gone     goneWebhooks
 	closed   bool
 	seq      uint64 // of the last call that came here
@@ -96,7 +100,7 @@ func (c *core) open(now instant) bool {
 	if c.ban.active && (now < c.ban.until || c.ban.probe != nil) {
 		return false
 	}
-	return !c.budget.spent(c.sent.n)
+	return !c.budget.spent(c.inFlight())
 }
 
 // advance does what is due: it looks again at buckets whose time has come and
@@ -192,6 +196,9 @@ func (c *core) nextDue(now instant) instant {
 	if c.due.len() > 0 && c.open(now) { // else an answer or the end of the ban comes first
 		at = min(at, c.due.top().wake)
 	}
+	if c.address != nil && c.queued.n > 0 && !c.open(now) { // another limiter's answer may come first
+		at = min(at, now.add(probeTime))
+	}
 	if c.gates.len() > 0 {
 		at = min(at, c.gates.top().opens)
 	}
@@ -227,6 +234,9 @@ func (c *core) send(x *call, now instant) {
 		c.ban.probe = x
 	}
 	c.sent.push(x)
+	if c.address != nil {
+		c.address.flights.Add(1)
+	}
 	c.use(b, now)
 	if x.woken != nil {
 		x.woken <- struct{}{}
@@ -244,6 +254,9 @@ func (c *core) land(x *call, now instant) bool {
 	c.endProbe(x)
 	c.arrive(x)
 	c.sent.remove(x)
+	if c.address != nil {
+		c.landed++
+	}
 	c.use(x.route.bucket, now)
 	return true
 }

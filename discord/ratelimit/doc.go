@@ -22,6 +22,9 @@
 //	      └ queue     those calls of one caller
 //	        └ subqueue  those calls of one line, oldest first
 //
+// Limiters of one process share an [Address], since Discord counts invalid requests and bans
+// by address.
+//
 // A line is the messages of one caller to one channel, which keep their order.
 // It can have subqueues in several buckets, if several routes lead to the channel.
 //

@@ -27,6 +27,9 @@ type Config struct {
 	// tokens. One at least is always kept, so it must be more than 1. 0 means
 	// Discord's 10,000.
 	InvalidRequestLimit int
+	// Address is that of other limiters, too, which share its count and bans. All of
+	// them must have the same InvalidRequestLimit. Nil means that there are none.
+	Address *Address
 	// MaxOtherTokens is the number of tokens, other than the process's own, whose
 	// limits are tracked. Beyond it the token that was used longest ago is
 	// forgotten. 0 means 1,000.
@@ -90,6 +93,9 @@ func New(c Config) (*Limiter, error) {
 	l.core.maxOthers = orDefault(c.MaxOtherTokens, defaultMaxOtherTokens)
 	l.timer = time.AfterFunc(time.Hour, l.tick)
 	l.timer.Stop()
+	if l.core.address = c.Address; c.Address != nil {
+		c.Address.join(l)
+	}
 	return l, nil
 }
 
@@ -157,7 +163,7 @@ func (l *Limiter) Acquire(ctx context.Context, r Request) (*Permit, error) {
 	l.core.admit(&p.call, &r, now)
 	l.arm(now)
 	state, woken := p.call.state, p.call.woken
-	l.mu.Unlock()
+	l.unlock()
 
 	if r.Joined != nil && state != callRefused {
 		r.Joined()
@@ -218,6 +224,9 @@ func (l *Limiter) AllowToken(token string) {
 // Close refuses all waiting and all later calls with [Closed]. Permits given
 // before may still be ended.
 func (l *Limiter) Close() {
+	if a := l.core.address; a != nil {
+		a.leave(l)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.core.close(l.now())
@@ -248,7 +257,7 @@ func (l *Limiter) arm(now instant) {
 
 func (l *Limiter) tick() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	l.armed = never
 	now := l.now()
 	l.core.advance(now)
@@ -274,7 +283,7 @@ func (p *Permit) Begin() { p.call.begun.Store(int64(p.limiter.now())) }
 func (p *Permit) Complete(r Response) (v Verdict) {
 	l := p.limiter
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	now := l.now()
 	v = l.core.complete(&p.call, &r, now)
 	l.arm(now)
@@ -286,7 +295,7 @@ func (p *Permit) Complete(r Response) (v Verdict) {
 func (p *Permit) Cancel() {
 	l := p.limiter
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	now := l.now()
 	l.core.cancel(&p.call, now)
 	l.arm(now)
@@ -297,7 +306,7 @@ func (p *Permit) Cancel() {
 func (p *Permit) Lost() {
 	l := p.limiter
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	now := l.now()
 	l.core.lose(&p.call, now)
 	l.arm(now)
@@ -312,7 +321,7 @@ func (p *Permit) Done() {
 	}
 	l := p.limiter
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	now := l.now()
 	l.core.done(&p.call, now)
 	l.arm(now)

@@ -305,7 +305,7 @@ type Mark struct {
 // takes to copy what changed.
 func (l *Limiter) Export(since Mark) ([]Saved, Mark) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	now, wall := l.now(), time.Now()
 	mark := Mark{now, l.core.sends, l.core.changes}
 	if since.at > 0 && since.sequence == l.core.changes {
@@ -473,7 +473,7 @@ func (c *core) restore(records []Saved, clean bool, now instant, at func(time.Ti
 
 func (c *core) restoreAddress(s *SavedAddress, at, unsaved, now instant) {
 	var b ban
-	if s.Ban.restore(&b, at, now) {
+	if s.Ban.restore(&b, at, now) && b.until >= c.ban.until {
 		c.ban = b
 	}
 	c.budget.advance(now)
@@ -483,12 +483,21 @@ func (c *core) restoreAddress(s *SavedAddress, at, unsaved, now instant) {
 		if n <= 0 || n > maxNumber/budgetSlots || age < 0 || age >= budgetSlots {
 			continue
 		}
-		c.budget.put(slot-age, n)
+		// Limiters of one address have saved the same requests.
+		c.budget.put(slot-age, max(n-c.budget.at(slot-age), 0))
 		lately = lately || age < 10
 	}
 	if unsaved > 0 && lately { // at worst every call of the last moments was one
 		c.budget.put(int64(unsaved)/int64(budgetSlot), ordinaryLimit)
 	}
+}
+
+// at returns the count of a slot that is still to be counted.
+func (b *budget) at(slot int64) int32 {
+	if slot = min(slot, b.last); slot > b.last-budgetSlots && slot >= 0 {
+		return b.slots[slot%budgetSlots]
+	}
+	return 0
 }
 
 // put counts n invalid requests in a slot, if they are still to be counted.

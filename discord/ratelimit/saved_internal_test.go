@@ -27,7 +27,7 @@ func TestValues(t *testing.T) {
 		{new(route), new(route), []string{"key", "shape", "bucket", "inFlight", "waiting", "kinds", "denial", "run", "granted", "earlier", "costly"}},
 		{new(denial), new(denial), []string{"since", "probe"}},
 		{new(refusal), new(refusal), []string{"since"}},
-		{new(ban), new(ban), []string{"since", "probe"}},
+		{new(ban), new(ban), []string{"since", "met", "probe"}},
 		{new(gone), new(gone), []string{"major", "links", "since", "probe"}},
 		{new(pool), new(pool), []string{"limit", "inFlight", "answered"}}, // SavedToken.Units
 	} {
