@@ -165,7 +165,10 @@ const fleetScenarios = {
   },
 };
 
-/** With the bots alerts, games and main, which is the default. */
+/** The longest that a name can be. */
+const longest = "alerts-for-the-whole-alliance-01";
+
+/** With the bots longest, games and main, which is the default. */
 const botScenarios = {
   async "choose a bot"() {
     const page = await open("overview", { ...forAxe, script: axe.source });
@@ -173,10 +176,10 @@ const botScenarios = {
     const title = (want) => page.waitForFunction((want) => document.title === want, want);
     await title("main · Discord Proxy");
     await page.getByText("Ready", { exact: true }).waitFor();
-    same(await bot.locator("option").allTextContents(), ["alerts", "games", "main"], "the bots");
+    same(await bot.locator("option").allTextContents(), [longest, "games", "main"], "the bots");
     same(await bot.inputValue(), "main", "the bot of the page");
     await value(page, "replicas", 2, 2);
-    same(await page.getByRole("region", { name: "Table of bots" }).locator("tbody tr td:first-child").allTextContents(), ["alerts", "games", "main"], "the bots of the replicas");
+    same(await page.getByRole("region", { name: "Table of bots" }).locator("tbody tr td:first-child").allTextContents(), [longest, "games", "main"], "the bots of the replicas");
     same(await violations("overview", page), [], "axe");
     await shots(page, "bots");
 
@@ -222,8 +225,8 @@ const botScenarios = {
     await page.locator("tbody .row", { hasText: "SendChannelMessage" }).first().waitFor();
     same(await page.locator("tbody .row", { hasText: "SendChannelMessage" }).count(), 1, "calls of this bot");
 
-    await bot.selectOption("alerts");
-    await title("alerts · Discord Proxy");
+    await bot.selectOption(longest);
+    await title(`${longest} · Discord Proxy`);
     await page.goBack();
     await title("main · Discord Proxy");
     same(await bot.inputValue(), "main", "the bot after going back");
@@ -231,16 +234,16 @@ const botScenarios = {
   },
 
   async "a bot that the client may not use"() {
-    await tell("deny", JSON.stringify(["alerts"]));
+    await tell("deny", JSON.stringify([longest]));
     const page = await open("history", { ...forAxe, script: axe.source });
     const bot = page.getByRole("combobox", { name: "Bot", exact: true });
     const heading = (name) => page.getByRole("heading", { name }).waitFor();
     await page.getByText("Ready", { exact: true }).waitFor();
-    await bot.selectOption("alerts");
-    await heading("This client may not use the bot alerts");
-    await page.getByRole("alert").getByText("Client watcher may not use bot alerts; add it to bots").waitFor();
+    await bot.selectOption(longest);
+    await heading(`This client may not use the bot ${longest}`);
+    await page.getByRole("alert").getByText(`Client watcher may not use bot ${longest}; add it to bots`).waitFor();
     await page.getByText("Choose another bot at the top of the page").waitFor();
-    same([await bot.inputValue(), await page.title()], ["alerts", "alerts · Discord Proxy"], "the bot that is refused");
+    same([await bot.inputValue(), await page.title()], [longest, `${longest} · Discord Proxy`], "the bot that is refused");
     same(await violations("refused", page), [], "axe");
     await shots(page, "bots-refused");
     await bot.selectOption("games");
@@ -249,7 +252,7 @@ const botScenarios = {
     await close(page);
 
     // The page of the default bot is as little use, and there is no other way to the list.
-    await tell("deny", JSON.stringify(["alerts", "main"]));
+    await tell("deny", JSON.stringify([longest, "main"]));
     const other = await open("calls", { ...forAxe, script: axe.source });
     await other.getByRole("heading", { name: "This client may not use this bot" }).waitFor();
     same(await other.getByRole("combobox", { name: "Bot", exact: true }).count(), 0, "bots that are not known");
@@ -264,8 +267,8 @@ const botScenarios = {
     // The default bot's page knows the others.
     const third = await open("calls");
     await third.getByRole("heading", { name: "This client may not use this bot" }).waitFor();
-    await tell("deny", JSON.stringify(["alerts"]));
-    await third.goto(`${proxy}/bots/alerts/#calls`);
+    await tell("deny", JSON.stringify([longest]));
+    await third.goto(`${proxy}/bots/${longest}/#calls`);
     await third.getByRole("combobox", { name: "Bot", exact: true }).selectOption("main");
     await third.waitForURL(`${proxy}/bots/main/#calls`);
     await third.getByText("Ready", { exact: true }).waitFor();

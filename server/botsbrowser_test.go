@@ -28,7 +28,7 @@ func TestBotsInBrowser(t *testing.T) {
 	f := newFleet(t)
 	main := addBot(t, f.sb, "main")
 	main.Default = true
-	f.config.Token, f.config.Bots = "", []server.BotConfig{addBot(t, f.sb, "alerts"), addBot(t, f.sb, "games"), main}
+	f.config.Token, f.config.Bots = "", []server.BotConfig{addBot(t, f.sb, "alerts-for-the-whole-alliance-01"), addBot(t, f.sb, "games"), main}
 	_, entry := f.pair(t)
 	for _, b := range f.config.Bots {
 		within(t, func() error { return readyAt(entry, "/bots/"+b.Name) })

@@ -154,7 +154,7 @@ function Health({ state, now }: { state: State; now: number }) {
   const [kind, text] =
     cause ? [cause.kind === "bad" ? "bad" : "wait", cause.short]
     : state.connection === "connecting" ? ["wait", "Connecting"]
-    : state.connection === "locked" ? ["wait", "Key needed"]
+    : state.connection === "locked" ? ["wait", state.lock?.code === Code.PermissionDenied ? "Not allowed" : "Key needed"]
     : ["good", "Ready"];
   return (
     <p class={`health ${kind}`} role="status">
