@@ -3,7 +3,7 @@ import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Code } from "discordproxy";
 import { clientKey, setClientKey } from "./api.js";
-import { forget, open, useBots, type Bots } from "./bots.js";
+import { forget, openBot, useBots, type Bots } from "./bots.js";
 import { Calls } from "./calls.js";
 import { causeOf } from "./cause.js";
 import { count, long, plain, sentence } from "./format.js";
@@ -134,7 +134,7 @@ function Bot({ bots: { own, names } }: { bots: Bots }) {
       <select
         value={own}
         onChange={(e) => {
-          open(e.currentTarget.value);
+          openBot(e.currentTarget.value);
           e.currentTarget.value = own; // of this page, should somebody go back to it
         }}
       >
@@ -255,7 +255,7 @@ function OtherBot() {
       class="panel unlock other"
       onSubmit={(e) => {
         e.preventDefault();
-        open(name);
+        openBot(name);
       }}
     >
       <label>

@@ -51,7 +51,7 @@ const pageOf = (name: string) => `${known.root}/bots/${name}`;
 export const address = () => (botName() ? pageOf(botName()) : base);
 
 /** Opens the page of another bot, and keeps the view. */
-export const open = (name: string) => location.assign(`${pageOf(name)}/${location.hash}`);
+export const openBot = (name: string) => location.assign(`${pageOf(name)}/${location.hash}`);
 
 async function load() {
   // The default bot's page knows all bots, too, if the client may not use this one.
@@ -75,10 +75,9 @@ async function load() {
 /** The bots, which are asked for when the proxy answers or refuses. */
 export function useBots({ connection, lock }: State): Bots {
   const [bots, setBots] = useState(known);
-  const refused = lock?.code === Code.PermissionDenied;
   useEffect(() => {
-    if (connection === "live" || refused) void load().then(() => setBots(known));
-  }, [connection, refused]);
+    if (connection === "live" || lock?.code === Code.PermissionDenied) void load().then(() => setBots(known));
+  }, [connection, lock]);
   useEffect(() => {
     document.title = botName() ? `${bots.own} · Discord Proxy` : "Discord Proxy";
   }, [bots]);
