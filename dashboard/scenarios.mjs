@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 import axe from "axe-core";
 import { readFile } from "node:fs/promises";
 
-const { PROXY: proxy, BELOW: below, KEYED: keyed, CONTENTS: contents, CONTROL: control, REPLICA: replica, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
+const { PROXY: proxy, BELOW: below, KEYED: keyed, CONTENTS: contents, CONTROL: control, REPLICA: replica, BOTS: several, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
 /** The keys of the proxy that wants one, by the names of its clients. */
 const keys = JSON.parse(process.env.KEYS);
 const wide = { width: 1280, height: 800 };
@@ -165,7 +165,118 @@ const fleetScenarios = {
   },
 };
 
-const scenarios = replica ? fleetScenarios : {
+/** The longest that a name can be. */
+const longest = "alerts-for-the-whole-alliance-01";
+
+/** With the bots longest, games and main, which is the default. */
+const botScenarios = {
+  async "choose a bot"() {
+    const page = await open("overview", { ...forAxe, script: axe.source });
+    const bot = page.getByRole("combobox", { name: "Bot", exact: true });
+    const title = (want) => page.waitForFunction((want) => document.title === want, want);
+    await title("main · Discord Proxy");
+    await page.getByText("Ready", { exact: true }).waitFor();
+    same(await bot.locator("option").allTextContents(), [longest, "games", "main"], "the bots");
+    same(await bot.inputValue(), "main", "the bot of the page");
+    await value(page, "replicas", 2, 2);
+    same(await page.getByRole("region", { name: "Table of bots" }).locator("tbody tr td:first-child").allTextContents(), [longest, "games", "main"], "the bots of the replicas");
+    same(await violations("overview", page), [], "axe");
+    await shots(page, "bots");
+
+    // The page of another one keeps the view.
+    await page.evaluate(() => (location.hash = "calls?q=SendChannel"));
+    await page.getByRole("heading", { name: "Recent calls" }).waitFor();
+    await bot.selectOption("games");
+    await page.waitForURL(({ href }) => href === `${proxy}/bots/games/#calls?q=SendChannel`);
+    await title("games · Discord Proxy");
+    await page.getByText("logged in as games").waitFor();
+    await page.waitForFunction(() => document.querySelector("h1 img").naturalWidth > 0);
+    same(await bot.inputValue(), "games", "the bot after the choice");
+
+    // Whatever sends, sends as this bot.
+    const write = async (name) => {
+      await page.getByRole("link", { name: "Send", exact: true }).click();
+      await page.getByRole("button", { name: "general" }).click();
+      await page.getByLabel("Text", { exact: true }).fill("hello");
+      const lines = (of) => page.locator(`[data-lines="${of}"]`).textContent();
+      same((await lines("curl")).includes(`curl -s ${proxy}/bots/${name}/discord_api.DiscordApi/SendChannelMessage`), true, "the address for curl");
+      same((await lines("Python")).includes(`DiscordClient("${new URL(proxy).host}", bot="${name}")`), true, "the bot for Python");
+      return lines("curl");
+    };
+    const lines = await write("games");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("Sent as message").waitFor();
+    const ran = await tell("run/curl", lines);
+    same([ran.status, await ran.text()], [200, ""], "curl");
+    await page.getByRole("link", { name: "Calls", exact: true }).click();
+    await page.locator("tbody .row", { hasText: "SendChannelMessage" }).nth(1).waitFor();
+    await page.getByRole("link", { name: "API" }).click();
+    await page.waitForURL(`${proxy}/bots/games/docs/`);
+    same((await page.locator("pre code").first().textContent()).includes(`${proxy}/bots/games/discord_api.DiscordApi/`), true, "the bot in the documentation");
+
+    // From the address without a bot, too.
+    await page.goto(`${proxy}/#send`);
+    await title("main · Discord Proxy");
+    await page.getByText("Ready", { exact: true }).waitFor();
+    await write("main");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("Sent as message").waitFor();
+    await page.getByRole("link", { name: "Calls", exact: true }).click();
+    await page.locator("tbody .row", { hasText: "SendChannelMessage" }).first().waitFor();
+    same(await page.locator("tbody .row", { hasText: "SendChannelMessage" }).count(), 1, "calls of this bot");
+
+    await bot.selectOption(longest);
+    await title(`${longest} · Discord Proxy`);
+    await page.goBack();
+    await title("main · Discord Proxy");
+    same(await bot.inputValue(), "main", "the bot after going back");
+    await close(page);
+  },
+
+  async "a bot that the client may not use"() {
+    await tell("deny", JSON.stringify([longest]));
+    const page = await open("history", { ...forAxe, script: axe.source });
+    const bot = page.getByRole("combobox", { name: "Bot", exact: true });
+    const heading = (name) => page.getByRole("heading", { name }).waitFor();
+    await page.getByText("Ready", { exact: true }).waitFor();
+    await bot.selectOption(longest);
+    await heading(`This client may not use the bot ${longest}`);
+    await page.getByRole("alert").getByText(`Client watcher may not use bot ${longest}; add it to bots`).waitFor();
+    await page.getByText("Choose another bot at the top of the page").waitFor();
+    same([await bot.inputValue(), await page.title()], [longest, `${longest} · Discord Proxy`], "the bot that is refused");
+    same(await violations("refused", page), [], "axe");
+    await shots(page, "bots-refused");
+    await bot.selectOption("games");
+    await page.waitForURL(`${proxy}/bots/games/#history`);
+    await page.getByText("Ready", { exact: true }).waitFor();
+    await close(page);
+
+    // The page of the default bot is as little use, and there is no other way to the list.
+    await tell("deny", JSON.stringify([longest, "main"]));
+    const other = await open("calls", { ...forAxe, script: axe.source });
+    await other.getByRole("heading", { name: "This client may not use this bot" }).waitFor();
+    same(await other.getByRole("combobox", { name: "Bot", exact: true }).count(), 0, "bots that are not known");
+    same(await violations("unknown", other), [], "axe");
+    await shots(other, "bots-unknown");
+    await other.getByLabel("Name of another bot").fill("games");
+    await other.getByRole("button", { name: "Open" }).click();
+    await other.waitForURL(`${proxy}/bots/games/#calls`);
+    await other.getByText("Ready", { exact: true }).waitFor();
+    await close(other);
+
+    // The default bot's page knows the others.
+    const third = await open("calls");
+    await third.getByRole("heading", { name: "This client may not use this bot" }).waitFor();
+    await tell("deny", JSON.stringify([longest]));
+    await third.goto(`${proxy}/bots/${longest}/#calls`);
+    await third.getByRole("combobox", { name: "Bot", exact: true }).selectOption("main");
+    await third.waitForURL(`${proxy}/bots/main/#calls`);
+    await third.getByText("Ready", { exact: true }).waitFor();
+    await close(third);
+  },
+};
+
+const scenarios = several ? botScenarios : replica ? fleetScenarios : {
   async "send, and see it arrive"() {
     const page = await open("send");
     await page.getByRole("button", { name: "general" }).click();

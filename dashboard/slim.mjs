@@ -1,6 +1,6 @@
 // Leaves out of the page's descriptors what the page never uses: they are a third of
 // the page. Messages keep their places, by which the generated code finds them, and
-// lose their fields.
+// lose their fields and their names.
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -62,16 +62,28 @@ export async function slim(sources) {
   // What the client itself names.
   for (const name of ["DiscordError", "SendChannelMessageRequest", "SendDirectMessageRequest"]) need(`.discord_api.${name}`);
 
+  // The names of needed types begin with those of the messages that they are in.
+  const holders = [...needed].map((name) => `${name}.`).join("\n");
+  let stripped = 0;
+  const short = () => `_${(stripped++).toString(36)}`;
   const strip = (prefix, list) => {
     for (const m of list) {
       const name = `${prefix}.${m.name}`;
-      if (!needed.has(name)) m.field = m.oneofDecl = m.reservedRange = m.reservedName = [];
+      if (!needed.has(name)) {
+        if (!holders.includes(`${name}.`)) m.name = short();
+        m.field = m.oneofDecl = m.reservedRange = m.reservedName = [];
+      }
       strip(name, m.nestedType);
       enums(name, m.enumType);
     }
   };
   const enums = (prefix, list) => {
-    for (const e of list) if (!needed.has(`${prefix}.${e.name}`)) e.value = e.value.slice(0, 1);
+    for (const e of list) {
+      if (needed.has(`${prefix}.${e.name}`)) continue;
+      e.name = short();
+      e.value = e.value.slice(0, 1);
+      e.value[0].name = short();
+    }
   };
   const slimmed = new Map();
   for (const [name, { text, file }] of files) {

@@ -165,6 +165,10 @@ func TestBots(t *testing.T) {
 	if err != nil || !slices.Equal(names, []string{"first", "second", "third"}) || len(fleet.GetReplicas()) != 1 {
 		t.Errorf("the fleet: %v %v", fleet, err)
 	}
+	other, err := discordapiconnect.NewDashboardClient(r.client(), "http://"+r.address+"/bots/first").GetFleet(t.Context(), new(pb.GetFleetRequest))
+	if err != nil || fleet.GetBot() != "second" || other.GetBot() != "first" {
+		t.Errorf("the fleet is asked of the bots %q and %q: %v", fleet.GetBot(), other.GetBot(), err)
+	}
 	if n := passed.Load(); n != 0 {
 		t.Errorf("%d names of bots reached Discord", n)
 	}

@@ -116,6 +116,13 @@ func (s *Server) fleet(ctx context.Context) *pb.GetFleetResponse {
 	return showFleet(time.Now(), process, shared, all...)
 }
 
+// fleet returns the replicas to a client that asks this bot.
+func (b *bot) fleet(ctx context.Context) *pb.GetFleetResponse {
+	f := b.fleets(ctx)
+	f.Bot = b.name
+	return f
+}
+
 // alone is a server that others do not know of.
 func (b *bot) alone() botFleet {
 	now := time.Now()

@@ -48,7 +48,7 @@ func writeFleet(out io.Writer, f *pb.GetFleetResponse) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintln(w, "\nREPLICA\tVERSION\tRUNNING FOR\tSEEN\tIN PROGRESS\tWAITING\tCALLS A SECOND\tLEADS\tANSWERED")
+	_, _ = fmt.Fprintln(w, "\nREPLICA\tVERSION\tRUNNING FOR\tSEEN\tIN PROGRESS\tWAITING\tCALLS A SECOND\tANSWERED\tLEADS")
 	for _, r := range f.GetReplicas() {
 		load := "-\t-\t-"
 		if l := r.GetLoad(); l != nil {
@@ -63,7 +63,7 @@ func writeFleet(out io.Writer, f *pb.GetFleetResponse) error {
 			seen = ago(r.GetSeen()) + " ago"
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", names[r.GetId()], oneLine(r.GetVersion()), ago(r.GetSince()), seen,
-			load, cmp.Or(oneLine(strings.Join(r.GetLeads(), ", ")), "-"), answered)
+			load, answered, cmp.Or(oneLine(strings.Join(r.GetLeads(), ", ")), "-"))
 	}
 	return w.Flush()
 }

@@ -59,9 +59,9 @@ alerts  a:1                      7      1m30s  handed over  b:1
 hidden  one without --advertise  2      -      -            -
 shop    none                     3      -      -            a:1
 
-REPLICA  VERSION  RUNNING FOR  SEEN      IN PROGRESS  WAITING  CALLS A SECOND  LEADS   ANSWERED
-a:1      v2       1h0m0s       1.5s ago  1            2        3.2             alerts  yes
-b; :1    v1[2J    1m0s         0s ago    -            -        -               -       -
+REPLICA  VERSION  RUNNING FOR  SEEN      IN PROGRESS  WAITING  CALLS A SECOND  ANSWERED  LEADS
+a:1      v2       1h0m0s       1.5s ago  1            2        3.2             yes       alerts
+b; :1    v1[2J    1m0s         0s ago    -            -        -               -         -
 `
 	if code, out, errs := run(t, p, "fleet"); code != 0 || out != want || errs != "" {
 		t.Errorf("%d %s %q", code, out, errs)
@@ -78,7 +78,7 @@ b; :1    v1[2J    1m0s         0s ago    -            -        -               -
 // the dashboard.
 func TestFleetOfOne(t *testing.T) {
 	p := proxytest.Against(t, sandbox.New(sandbox.Config{}))
-	want := regexp.MustCompile(`^BOT .*\ndefault +this one +0 +\S+s +- +-\n\nREPLICA .*\nthis one +\S+ +\S+s +- +1 +0 +0.0 +default +yes\n$`)
+	want := regexp.MustCompile(`^BOT .*\ndefault +this one +0 +\S+s +- +-\n\nREPLICA .*\nthis one +\S+ +\S+s +- +1 +0 +0.0 +yes +default\n$`)
 	if code, out, errs := run(t, p, "fleet"); code != 0 || !want.MatchString(out) || errs != "" {
 		t.Errorf("%d %s %q", code, out, errs)
 	}

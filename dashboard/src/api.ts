@@ -42,6 +42,9 @@ export const discord = clientOver(DiscordApi, transport);
 export const dashboard = clientOver(Dashboard, transport);
 export const outbox = clientOver(Outbox, transport);
 
+/** The dashboard at an address of the proxy. Its refusals do not lock the page. */
+export const dashboardAt = (address: string) => (address === base ? dashboard : clientOver(Dashboard, createTransport(address, { key: clientKey })));
+
 /** Failure is an error as a person reads it. */
 export interface Failure {
   code: string;

@@ -3,6 +3,7 @@ import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Code } from "discordproxy";
 import { clientKey, setClientKey } from "./api.js";
+import { forget, openBot, useBots, type Bots } from "./bots.js";
 import { Calls } from "./calls.js";
 import { causeOf } from "./cause.js";
 import { count, long, plain, sentence } from "./format.js";
@@ -56,6 +57,7 @@ function App() {
   const state = useStatus();
   const now = useNow();
   const wanted = useView();
+  const bots = useBots(state);
   const shown = views.filter((v) => v.id !== "sandbox" || state.proxy?.sandbox);
   const view = shown.find((v) => v.id === wanted)?.id ?? "overview";
   return (
@@ -74,12 +76,13 @@ function App() {
             </a>
           ))}
         </nav>
+        <Bot bots={bots} />
         <Health state={state} now={now} />
         <Theme />
       </header>
       <main id="main" tabIndex={-1}>
         <Notices state={state} now={now} />
-        {state.lock && <Unlock lock={state.lock} trying={state.trying} />}
+        {state.lock && <Unlock lock={state.lock} trying={state.trying} bots={bots} />}
         {state.proxy && (
           // What was written in the composer outlasts a change of the key.
           <div class="view" hidden={state.lock !== undefined}>
@@ -91,7 +94,7 @@ function App() {
         <a href="docs/">API</a>
         {state.proxy && <About proxy={state.proxy} time={now + state.skew} />}
         {clientKey() && (
-          <button type="button" class="small" onClick={() => { setClientKey(""); location.reload(); }}>
+          <button type="button" class="small" onClick={() => { setClientKey(""); forget(); location.reload(); }}>
             Forget the key
           </button>
         )}
@@ -122,12 +125,36 @@ function View({ id, state, now }: { id: string; state: State; now: number }) {
   );
 }
 
+/** Which of several bots the page is about. */
+function Bot({ bots: { own, names } }: { bots: Bots }) {
+  if (names.length === 0) return null;
+  return (
+    <label class="bot">
+      Bot
+      <select
+        value={own}
+        onChange={(e) => {
+          openBot(e.currentTarget.value);
+          e.currentTarget.value = own; // of this page, should somebody go back to it
+        }}
+      >
+        {!own && <option value="">Choose</option>}
+        {names.map((name) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
 function Health({ state, now }: { state: State; now: number }) {
   const cause = causeOf(state, now);
   const [kind, text] =
     cause ? [cause.kind === "bad" ? "bad" : "wait", cause.short]
     : state.connection === "connecting" ? ["wait", "Connecting"]
-    : state.connection === "locked" ? ["wait", "Key needed"]
+    : state.connection === "locked" ? ["wait", state.lock?.code === Code.PermissionDenied ? "Not allowed" : "Key needed"]
     : ["good", "Ready"];
   return (
     <p class={`health ${kind}`} role="status">
@@ -184,31 +211,58 @@ function About({ proxy, time }: { proxy: Proxy; time: number }) {
   );
 }
 
-function Unlock({ lock, trying }: { lock: Lock; trying: boolean }) {
+function Unlock({ lock, trying, bots }: { lock: Lock; trying: boolean; bots: Bots }) {
   const [key, setKey] = useState("");
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.focus(), []);
   const unknown = lock.code === Code.Unauthenticated && lock.given;
+  const denied = lock.code === Code.PermissionDenied;
+  const otherBot = denied && /may not use bot/.test(lock.reason);
+  const others = bots.names.some((name) => name !== bots.own);
+  return (
+    <>
+      <form
+        class="panel unlock"
+        onSubmit={(e) => {
+          e.preventDefault();
+          if (!trying) store.unlock(key.trim());
+        }}
+      >
+        <h2>{otherBot ? `This client may not use ${bots.own ? `the bot ${bots.own}` : "this bot"}` : denied ? "This client may not use the dashboard" : "This proxy requires a key"}</h2>
+        <p class={lock.given ? "bad" : "note"} role="alert">
+          {unknown ? "The proxy does not know this key." : sentence(lock.reason)}
+        </p>
+        {denied && others && <p>Choose another bot at the top of the page, or enter another key.</p>}
+        <label>
+          Client key
+          <input ref={field} type="password" autoComplete="off" required value={key} onInput={(e) => setKey(e.currentTarget.value)} />
+        </label>
+        <p class="note">The page keeps the key until you close this tab.</p>
+        <button type="submit" class="primary" disabled={trying}>
+          {trying ? "Checking…" : "Continue"}
+        </button>
+      </form>
+      {otherBot && !others && <OtherBot />}
+    </>
+  );
+}
+
+/** For a client that may not even see which bots there are. */
+function OtherBot() {
+  const [name, setName] = useState("");
   return (
     <form
-      class="panel unlock"
+      class="panel unlock other"
       onSubmit={(e) => {
         e.preventDefault();
-        if (!trying) store.unlock(key.trim());
+        openBot(name);
       }}
     >
-      <h2>{lock.code === Code.PermissionDenied ? "This client may not use the dashboard" : "This proxy requires a key"}</h2>
-      <p class={lock.given ? "bad" : "note"} role="alert">
-        {unknown ? "The proxy does not know this key." : sentence(lock.reason)}
-      </p>
       <label>
-        Client key
-        <input ref={field} type="password" autoComplete="off" required value={key} onInput={(e) => setKey(e.currentTarget.value)} />
+        Name of another bot
+        <input autoComplete="off" autoCapitalize="none" required pattern="[a-z0-9\-]{1,32}" title="1 to 32 lowercase letters, digits and hyphens" value={name} onInput={(e) => setName(e.currentTarget.value)} />
       </label>
-      <p class="note">The page keeps the key until you close this tab.</p>
-      <button type="submit" class="primary" disabled={trying}>
-        {trying ? "Checking…" : "Continue"}
-      </button>
+      <button type="submit">Open</button>
     </form>
   );
 }

@@ -3,7 +3,7 @@
 import { create, toJson, type JsonObject, type JsonValue, type MessageInitShape } from "discordproxy";
 import { ComponentSchema, EmbedSchema, SendChannelMessageRequestSchema, SendDirectMessageRequestSchema, type Embed } from "discordproxy/discord_api";
 import { clientKey } from "./api.js";
-import { base } from "./base.js";
+import { address, botName } from "./bots.js";
 
 export interface Field {
   name: string;
@@ -258,7 +258,7 @@ export function curl(d: Draft): string {
   const json = d.to === "channel" ? toJson(SendChannelMessageRequestSchema, channelRequest(small)) : toJson(SendDirectMessageRequestSchema, directRequest(small));
   const method = d.to === "channel" ? "SendChannelMessage" : "SendDirectMessage";
   return [
-    `curl -s ${base}/discord_api.DiscordApi/${method}`,
+    `curl -s ${address()}/discord_api.DiscordApi/${method}`,
     "-H 'Content-Type: application/json'",
     ...(clientKey() ? ['-H "Authorization: Bearer $DISCORDPROXY_KEY"'] : []),
     `-d ${quote(JSON.stringify(json))}`,
@@ -277,7 +277,7 @@ function literal(value: JsonValue): string {
   return JSON.stringify(value);
 }
 
-/** Lines for the package discordproxy; without key and TLS also for its version 1.5. Undefined for a message that its short calls cannot send. */
+/** Lines for the package discordproxy; without key, bot and TLS also for its version 1.5. Undefined for a message that its short calls cannot send. */
 export function python(d: Draft): string | undefined {
   if (d.embeds.length > 1 || d.rows.length > 0 || d.files.length > 0 || d.reply) return undefined;
   const [embed] = embedsOf(d);
@@ -290,6 +290,7 @@ export function python(d: Draft): string | undefined {
   }
   const secure = location.protocol === "https:";
   const options = [literal(location.host)];
+  if (botName()) options.push(`bot=${literal(botName())}`);
   if (clientKey()) options.push('key=os.environ["DISCORDPROXY_KEY"]');
   if (secure) options.push("credentials=grpc.ssl_channel_credentials()");
   return [

@@ -74,7 +74,9 @@ type GetFleetResponse struct {
 	// Replicas, the oldest first.
 	Replicas []*GetFleetResponse_Replica `protobuf:"bytes,3,rep,name=replicas,proto3" json:"replicas,omitempty"`
 	// Whether this server finds others that share its database: it has --advertise.
-	Shared        bool `protobuf:"varint,4,opt,name=shared,proto3" json:"shared,omitempty"`
+	Shared bool `protobuf:"varint,4,opt,name=shared,proto3" json:"shared,omitempty"`
+	// Name of the bot that the request is for: the default bot if the request named none.
+	Bot           string `protobuf:"bytes,5,opt,name=bot,proto3" json:"bot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -135,6 +137,13 @@ func (x *GetFleetResponse) GetShared() bool {
 		return x.Shared
 	}
 	return false
+}
+
+func (x *GetFleetResponse) GetBot() string {
+	if x != nil {
+		return x.Bot
+	}
+	return ""
 }
 
 // ListWaitingRequest has no fields.
@@ -2396,12 +2405,13 @@ var File_discord_api_dashboard_proto protoreflect.FileDescriptor
 const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\n" +
 	"\x1bdiscord_api/dashboard.proto\x12\vdiscord_api\x1a\x1ddiscord_api/discord_api.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
-	"\x0fGetFleetRequest\"\x95\x06\n" +
+	"\x0fGetFleetRequest\"\xa7\x06\n" +
 	"\x10GetFleetResponse\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x125\n" +
 	"\x04bots\x18\x02 \x03(\v2!.discord_api.GetFleetResponse.BotR\x04bots\x12A\n" +
 	"\breplicas\x18\x03 \x03(\v2%.discord_api.GetFleetResponse.ReplicaR\breplicas\x12\x16\n" +
-	"\x06shared\x18\x04 \x01(\bR\x06shared\x1a\xad\x01\n" +
+	"\x06shared\x18\x04 \x01(\bR\x06shared\x12\x10\n" +
+	"\x03bot\x18\x05 \x01(\tR\x03bot\x1a\xad\x01\n" +
 	"\x03Bot\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x12\x14\n" +
