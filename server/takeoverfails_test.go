@@ -160,4 +160,3 @@ func TestTakeoverIsRepeated(t *testing.T) {
 		})
 	}
 }
-
