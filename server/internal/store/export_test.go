@@ -22,3 +22,8 @@ func (s *Store) Exec(t testing.TB, statement string) {
 		t.Fatal(err)
 	}
 }
+
+// ListQuery is the query of List for the first page of the bot "bot".
+func ListQuery(f DeliveryFilter, limit int) (string, []any) {
+	return f.query([]any{"bot", int64(1<<63 - 1), limit})
+}
