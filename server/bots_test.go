@@ -307,3 +307,29 @@ func TestBotsOfReplicas(t *testing.T) {
 		return nil
 	})
 }
+
+// TestBotsShareAddress: a request of one bot that Discord refuses counts for all bots, since
+// Discord bans the address that they share.
+func TestBotsShareAddress(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	t.Cleanup(sb.Close)
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	r := run(t, server.Config{Bots: []server.BotConfig{addBot(t, sb, "first"), addBot(t, sb, "second")}, APIURL: discord.URL + "/api"})
+	defer func() {
+		r.stop()
+		<-r.done
+	}()
+	within(t, func() error { return readyAt(r, "/bots/first") })
+	if code, text := r.ask(t.Context(), "/bots/first/api/v10/channels/"+sb.World().Forbidden.String()+"/messages"); code != http.StatusForbidden {
+		t.Fatalf("%d %s", code, text)
+	}
+	for _, bot := range []string{"first", "second"} {
+		ctx, info := connect.NewClientContext(t.Context())
+		info.RequestHeader().Set("Discord-Bot", bot)
+		status, err := r.GetRateLimitStatus(ctx, new(pb.GetRateLimitStatusRequest))
+		if err != nil || status.GetInvalidRequests().GetCount() != 1 {
+			t.Errorf("%s has %d invalid requests: %v", bot, status.GetInvalidRequests().GetCount(), err)
+		}
+	}
+}
