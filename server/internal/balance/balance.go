@@ -91,6 +91,9 @@ func New(me string, bots ...string) *Balancer {
 // SetUnfit notes whether this process cannot use Discord.
 func (b *Balancer) SetUnfit(unfit bool) { b.unfit = unfit }
 
+// Unfit reports whether this process cannot use Discord.
+func (b *Balancer) Unfit() bool { return b.unfit }
+
 // Leads returns how many bots this process leads.
 func (b *Balancer) Leads() int { return b.counts[b.me] }
 
