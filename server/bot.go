@@ -63,6 +63,8 @@ type bot struct {
 	leads  atomic.Pointer[tenure]   // serves requests
 	former atomic.Pointer[renewals] // of the last tenure
 	closed sync.Once
+	// surplus has the bot handed over: another server leads fewer.
+	surplus chan struct{}
 }
 
 // renewals are those of a lease.
@@ -166,6 +168,11 @@ func (b *bot) begin(t *tenure) {
 	b.replica.forwarder.Become(outermost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.lead(t, w, r)
 	})))
+	b.meetSoon()
+}
+
+// meetSoon has the other servers learn soon what this one does.
+func (b *bot) meetSoon() {
 	select {
 	case b.replica.changed <- struct{}{}:
 	default:
@@ -204,7 +211,7 @@ var errTakenOver = connect.NewError(connect.CodeUnavailable, lease.ErrLost)
 // lose ends a tenure that another server's has replaced. Nothing is saved.
 func (b *bot) lose(ctx context.Context, t *tenure) {
 	b.resign(t, errTakenOver)
-	_ = b.replica.find(ctx) // else it is found later
+	_, _ = b.replica.find(ctx) // else it is found later
 	t.end(errTakenOver)
 	if t.outbox != nil {
 		t.outbox.Abandon()
@@ -214,11 +221,15 @@ func (b *bot) lose(ctx context.Context, t *tenure) {
 	b.dismiss(t, false) //nolint:contextcheck // it saves after ctx has ended
 }
 
+// errHandedOver ends the streams of a server that leaves the bot to another one.
+var errHandedOver = connect.NewError(connect.CodeUnavailable, errors.New("another server leads the bot from now on"))
+
 // handOver ends a tenure for another server's: what was begun ends, and the state is
-// saved.
-func (b *bot) handOver(t *tenure) {
+// saved. reason is what streams end with.
+func (b *bot) handOver(t *tenure, why store.Reason, reason *connect.Error) {
 	began := time.Now()
-	b.resign(t, rpc.ShuttingDown())
+	t.data.why = why
+	b.resign(t, reason)
 	t.end(nil)
 	settled := t.requests.settle(settleTime)
 	if !settled {
@@ -227,7 +238,8 @@ func (b *bot) handOver(t *tenure) {
 		t.requests.settle(lastCalls)
 	}
 	b.dismiss(t, true)
-	b.config.Logger.Info("handed the bot over to another server", "took", time.Since(began).Round(time.Millisecond), "settled", settled)
+	b.config.Logger.Info("handed the bot over to another server", "reason", string(why),
+		"took", time.Since(began).Round(time.Millisecond), "settled", settled)
 }
 
 // lastCalls is how long calls may take to end whose limits have ended.
@@ -260,6 +272,10 @@ func (b *bot) live(ctx context.Context, s serving) {
 		select {
 		case <-t.data.lost():
 			b.lose(ctx, t)
+			continue
+		case <-b.surplus:
+			b.handOver(t, store.LeaseBalanced, errHandedOver) //nolint:contextcheck // it saves after ctx has ended
+			b.meetSoon()
 			continue
 		case <-ctx.Done():
 		}
@@ -298,12 +314,12 @@ func (b *bot) leave(s serving) {
 				b.lose(ctx, t)
 			}
 		} else {
-			b.handOver(t)
+			b.handOver(t, store.LeaseHandedOver, rpc.ShuttingDown())
 		}
 		r.forget()
 	}
 	for ctx.Err() == nil {
-		_ = r.find(ctx) // else the leader is the last one that was found
+		_, _ = r.find(ctx) // else the leader is the last one that was found
 		if others, err := r.others(ctx); err == nil && others == 0 {
 			r.forwarder.End()
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,8 @@ type data struct {
 	bots   []string      // of the server, this one included
 	lease  *lease.Keeper // nil unless it is in a database that other servers can use
 	holder string        // of the lease
+	// why is why the lease is released, if not because the server shuts down.
+	why store.Reason
 	// skew returns how far this machine's clock is ahead of the one that times in the data
 	// are by: the database's, since servers whose clocks differ share it.
 	skew func() time.Duration
@@ -108,7 +111,7 @@ func (d *data) release() {
 	d.lease.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), lease.Interval)
 	defer cancel()
-	if err := d.store.ReleaseLease(ctx, d.bot, d.holder, epoch, store.LeaseHandedOver); err != nil {
+	if err := d.store.ReleaseLease(ctx, d.bot, d.holder, epoch, cmp.Or(d.why, store.LeaseHandedOver)); err != nil {
 		d.logger.Warn("failed to release the lease; another server waits until it expires", "error", err)
 	}
 }

@@ -26,10 +26,11 @@ type places struct {
 	logger *slog.Logger
 	bots   []string
 	shared bool // other servers can use the store
-	// process is what other servers call this one, and keys are what it proves with that
-	// it is one of them. They are zero if no other server can reach it.
-	process string
-	keys    *forward.Keys
+	// process is what other servers call this one, keys are what it proves with that it is
+	// one of them, and balancer shares the bots with them. They are zero if no other server can reach it.
+	process  string
+	keys     *forward.Keys
+	balancer *balancer
 	// waiting is called with each new reason why the server cannot start yet.
 	waiting  func(error)
 	reported error
@@ -72,6 +73,7 @@ func openDatabase(ctx context.Context, c Config, bots []string) (*places, error)
 	p := &places{logger: c.Logger, bots: bots, shared: true, waiting: c.Waiting}
 	if c.Advertise != "" {
 		p.process, p.keys = rand.Text(), forward.NewKeys(bots...)
+		p.balancer = newBalancer(p.process, bots)
 	}
 	for {
 		s, err := store.Open(ctx, store.Config{PostgreSQL: c.Database})
@@ -154,7 +156,11 @@ func (p *places) join(ctx context.Context, own *place, c Config) (r *replica, d 
 		}
 	}
 	for {
-		d, err := own.lead(ctx)
+		if r != nil {
+			d, err = r.attempt(ctx, own)
+		} else {
+			d, err = own.lead(ctx)
+		}
 		if err == nil || r != nil && errors.Is(err, errBotInUse) {
 			return r, d, nil
 		}

@@ -31,7 +31,9 @@ type replica struct {
 	me     store.Replica
 	keys   *forward.Keys
 	logger *slog.Logger
-	met    atomic.Pointer[meeting]
+	// balancer is that of all bots.
+	balancer *balancer
+	met      atomic.Pointer[meeting]
 	// load returns what this replica has to do.
 	load func() *store.Load
 	// changed has a value when the others are to be met soon.
@@ -65,7 +67,7 @@ var errTakeover = errors.New("cannot take over the bot")
 // newReplica makes this server known to the others, and learns of them.
 func newReplica(ctx context.Context, all *places, p *place, c Config) (*replica, error) {
 	r := &replica{
-		store: p.store, keys: all.keys, logger: c.Logger, changed: make(chan struct{}, 1),
+		store: p.store, keys: all.keys, logger: c.Logger, balancer: all.balancer, changed: make(chan struct{}, 1),
 		me:   store.Replica{ID: p.holder, Bot: p.bot, Process: all.process, Address: c.Advertise, Version: c.Version},
 		load: func() *store.Load { return new(store.Load) },
 	}
@@ -78,7 +80,7 @@ func (r *replica) meet(ctx context.Context) error {
 	defer cancel()
 	began := time.Now()
 	me := r.me
-	me.Load = r.load()
+	me.Load = r.balancer.report(r.load())
 	fleet, err := r.store.MeetReplicas(ctx, me)
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", store.ErrAway, err) // it did not answer
@@ -92,7 +94,9 @@ func (r *replica) meet(ctx context.Context) error {
 	}
 	at := began.Add(time.Since(began) / 2)
 	r.keys.Use(secrets, fleet.Now, at)
-	r.met.Store(&meeting{fleet, at})
+	met := &meeting{fleet, at}
+	r.met.Store(met)
+	r.balancer.met(r.me.Bot, met)
 	return nil
 }
 
@@ -150,12 +154,12 @@ func (r *replica) others(ctx context.Context) (n int, err error) {
 func (r *replica) follow(ctx context.Context, p *place) *data {
 	away := false
 	for {
-		d, err := p.lead(ctx)
-		if err == nil {
+		d, err := r.attempt(ctx, p)
+		if d != nil {
 			return d
 		}
 		if errors.Is(err, errBotInUse) {
-			err = r.find(ctx)
+			_, err = r.find(ctx)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -172,19 +176,24 @@ func (r *replica) follow(ctx context.Context, p *place) *data {
 }
 
 // find has requests forwarded to the server that leads at the moment.
-func (r *replica) find(ctx context.Context) error {
+func (r *replica) find(ctx context.Context) (store.Leader, error) {
 	ctx, cancel := context.WithTimeout(ctx, meetInterval)
 	defer cancel()
 	leader, err := r.store.Leader(ctx, r.me.Bot)
+	if err != nil && ctx.Err() != nil {
+		return leader, fmt.Errorf("%w: %w", store.ErrAway, err) // it did not answer
+	}
 	if err != nil {
-		return err
+		return leader, err
 	}
 	var reason error
 	if leader.ID != "" && leader.Address == "" {
 		reason = errors.New("the server that leads the bot has no address: start it with --advertise")
 	}
-	r.forwarder.Lead(forward.Leader(leader), reason)
-	return nil
+	if r.forwarder != nil { // else Run has not begun
+		r.forwarder.Lead(forward.Leader(leader), reason)
+	}
+	return leader, nil
 }
 
 // refuse answers a request in its own protocol.

@@ -115,6 +115,7 @@ func (s *Server) openBots(ctx context.Context, configs []Config) error {
 		b := &bot{
 			name: names[i], config: c, gate: s.gate, incoming: s.incoming, traces: s.traces, audit: audit,
 			history: history.New(), load: newLoad(), unsaved: unsaved, fleets: s.fleet, address: address,
+			surplus: make(chan struct{}),
 		}
 		if len(s.config.Bots) > 0 {
 			b.label = b.name
@@ -204,6 +205,9 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	}
 	s.announce(ctx, lis.Addr(), warnings)
 	begin()
+	if s.places != nil && s.places.balancer != nil && s.places.balancer.several {
+		parts.Go(func() { s.bots.balance(ctx, s.places.balancer) })
+	}
 	parts.Go(func() { files.Watch(ctx, s.config.Logger, s.gate.watched...) })
 	if err := srv.Serve(ctx, lis); err != nil {
 		s.config.Logger.Error("stopped with an error", "error", err)

@@ -92,7 +92,8 @@ var parts = []part{
 	{
 		folder: "server", about: "the whole server: assembles, runs and shuts it down",
 		imports: []string{
-			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/caller", "server/internal/calls",
+			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/balance",
+			"server/internal/caller", "server/internal/calls",
 			"server/internal/discordjson", "server/internal/events", "server/internal/files", "server/internal/forward", "server/internal/gatewayproxy",
 			"server/internal/health", "server/internal/history", "server/internal/hooks", "server/internal/lease", "server/internal/listener", "server/internal/metrics",
 			"server/internal/names", "server/internal/outbox", "server/internal/rest", "server/internal/rpc", "server/internal/status", "server/internal/store",
@@ -184,6 +185,7 @@ var parts = []part{
 		folder: "server/internal/outbox", about: "the outbox: stored calls, when they are made, and their outcome",
 		imports: []string{"server/internal/caller", "server/internal/store", "discord"},
 	},
+	{folder: "server/internal/balance", about: "which bots each of several servers leads", standardLibrary: true},
 	{folder: "server/internal/lease", about: "which of several servers may send to Discord for a bot", standardLibrary: true},
 	{
 		folder: "server/internal/store", about: "what survives a restart, in SQLite or PostgreSQL: the schema and all SQL",

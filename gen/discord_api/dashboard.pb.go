@@ -1122,9 +1122,9 @@ type GetFleetResponse_Bot struct {
 	// Address of the previous leader, or of the last one while none leads. Empty for
 	// the first leader, or if it is not known.
 	Previous string `protobuf:"bytes,5,opt,name=previous,proto3" json:"previous,omitempty"`
-	// Why the leader took over: first, handed over (the previous leader shut down)
-	// or expired (it failed, or could not reach the database). Empty if that is not
-	// known, or while none leads.
+	// Why the leader took over: first, handed over (the previous leader shut down),
+	// expired (it failed, or could not reach the database) or balanced (it led more
+	// bots than another one). Empty if that is not known, or while none leads.
 	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

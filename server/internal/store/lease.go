@@ -54,6 +54,7 @@ type Reason string
 const (
 	LeaseFirst      Reason = "first"       // nobody had it before
 	LeaseHandedOver Reason = "handed over" // the previous holder shut down
+	LeaseBalanced   Reason = "balanced"    // the previous holder had more bots than another server
 	LeaseExpired    Reason = "expired"     // the previous holder did not renew it
 )
 

@@ -263,9 +263,9 @@ func TestLeaseReason(t *testing.T) {
 		acquire(t, s, "b", time.Hour)
 		want("b", 2, "a:1", store.LeaseHandedOver)
 		meet("c")
-		release("b", 2, "other")
+		release("b", 2, store.LeaseBalanced)
 		acquire(t, s, "c", time.Hour)
-		want("c", 3, "b:1", "other")
+		want("c", 3, "b:1", store.LeaseBalanced)
 		s.Exec(t, "UPDATE leases SET until_at = 1")
 		meet("d")
 		acquire(t, s, "d", time.Hour)
@@ -376,7 +376,7 @@ func TestSchema4Runs(t *testing.T) {
 		if o.acquire("old") {
 			t.Fatal("two have the lease")
 		}
-		if err := s.ReleaseLease(t.Context(), "bot", "new", 2, "other"); err != nil {
+		if err := s.ReleaseLease(t.Context(), "bot", "new", 2, store.LeaseBalanced); err != nil {
 			t.Fatal(err)
 		}
 		if !o.acquire("old") {

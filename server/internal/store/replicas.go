@@ -37,6 +37,10 @@ type Load struct {
 	Waiting    int64 `json:"waiting"`
 	// CallsPerSecond is how many requests ended, on average of the last seconds.
 	CallsPerSecond float64 `json:"calls_per_second"`
+	// Leads is how many bots its process leads, and Unfit whether that process cannot use
+	// Discord.
+	Leads int  `json:"leads,omitempty"`
+	Unfit bool `json:"unfit,omitempty"`
 }
 
 // Fleet is what the replicas of a bot know of each other.

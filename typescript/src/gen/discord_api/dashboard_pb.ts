@@ -128,9 +128,9 @@ export type GetFleetResponse_Bot = Message<"discord_api.GetFleetResponse.Bot"> &
   previous: string;
 
   /**
-   * Why the leader took over: first, handed over (the previous leader shut down)
-   * or expired (it failed, or could not reach the database). Empty if that is not
-   * known, or while none leads.
+   * Why the leader took over: first, handed over (the previous leader shut down),
+   * expired (it failed, or could not reach the database) or balanced (it led more
+   * bots than another one). Empty if that is not known, or while none leads.
    *
    * @generated from field: string reason = 6;
    */
