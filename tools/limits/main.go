@@ -376,7 +376,8 @@ func (r row) send(ctx context.Context, address string, jitter bool) (result, err
 			}
 			content := fmt.Sprintf("%d/%d", channel, i)
 			done.Go(func() {
-				_, err := client.CreateMessage(callCtx, by, uint64(firstChannel)+uint64(channel), discord.Message{Fields: discord.Args{"content": content}})
+				message := discord.Message{Fields: discord.Args{"content": content}}
+				_, err := client.CreateMessage(callCtx, by, uint64(firstChannel)+uint64(channel), message)
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {
