@@ -13,6 +13,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/discord/ratelimit"
+	"discordproxy/server/api"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/forward"
 	"discordproxy/server/internal/health"
@@ -166,7 +167,7 @@ const settleLogin = 3 * time.Second
 func (b *bot) begin(t *tenure) {
 	b.leads.Store(t)
 	b.replica.forwarder.Become(outermost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.lead(t, w, r)
+		b.lead(t, w, api.WithoutBot(r))
 	})))
 	b.meetSoon()
 }
