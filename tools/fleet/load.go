@@ -264,7 +264,11 @@ func (l *load) report(out io.Writer) error {
 	}
 	missed, gaps := 0, 0
 	for i := range l.watched {
-		missed += l.watched[i].missed(ids)
+		for _, id := range l.watched[i].missed(ids) {
+			missed++
+			at := time.UnixMilli(int64(id>>22) + discordEpoch) //nolint:gosec // IDs of the sandbox have 63 bits
+			printf("bot %d missed message %d, sent at %s\n%s", i, id, at.Format(time.StampMilli), l.watched[i].around(at))
+		}
 		gaps += l.watched[i].gaps
 	}
 	d.mu.Lock()
@@ -300,6 +304,10 @@ func (l *load) report(out io.Writer) error {
 	}
 	return errors.Join(wrong...)
 }
+
+// discordEpoch is what the times in IDs are after, in Unix milliseconds.
+// https://docs.discord.com/developers/reference#snowflakes
+const discordEpoch = 1420070400000
 
 // number returns the number of a text of a caller.
 func number(text string) (n int) {
