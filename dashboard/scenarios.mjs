@@ -168,12 +168,13 @@ const fleetScenarios = {
 /** The longest that a name can be. */
 const longest = "alerts-for-the-whole-alliance-01";
 
-/** With the bots longest, games and main, which is the default. */
+/** With the bots longest, games and main, which is the default. The client admin may use all of them, watcher games and main, and gamer games. */
 const botScenarios = {
   async "choose a bot"() {
     const page = await open("overview", { ...forAxe, script: axe.source });
     const bot = page.getByRole("combobox", { name: "Bot", exact: true });
     const title = (want) => page.waitForFunction((want) => document.title === want, want);
+    await unlock(page, keys.admin);
     await title("main · Discord Proxy");
     await page.getByText("Ready", { exact: true }).waitFor();
     same(await bot.locator("option").allTextContents(), [longest, "games", "main"], "the bots");
@@ -200,13 +201,13 @@ const botScenarios = {
       await page.getByLabel("Text", { exact: true }).fill("hello");
       const lines = (of) => page.locator(`[data-lines="${of}"]`).textContent();
       same((await lines("curl")).includes(`curl -s ${proxy}/bots/${name}/discord_api.DiscordApi/SendChannelMessage`), true, "the address for curl");
-      same((await lines("Python")).includes(`DiscordClient("${new URL(proxy).host}", bot="${name}")`), true, "the bot for Python");
+      same((await lines("Python")).includes(`DiscordClient("${new URL(proxy).host}", bot="${name}", key=`), true, "the bot for Python");
       return lines("curl");
     };
     const lines = await write("games");
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await page.getByText("Sent as message").waitFor();
-    const ran = await tell("run/curl", lines);
+    const ran = await tell("run/curl", `export DISCORDPROXY_KEY=${keys.admin}\n${lines}`);
     same([ran.status, await ran.text()], [200, ""], "curl");
     await page.getByRole("link", { name: "Calls", exact: true }).click();
     await page.locator("tbody .row", { hasText: "SendChannelMessage" }).nth(1).waitFor();
@@ -234,44 +235,48 @@ const botScenarios = {
   },
 
   async "a bot that the client may not use"() {
-    await tell("deny", JSON.stringify([longest]));
+    const refused = (page) => page.getByRole("heading", { name: `This client may not use the bot ${longest}` }).waitFor();
+    const bots = (page) => page.getByRole("combobox", { name: "Bot", exact: true });
     const page = await open("history", { ...forAxe, script: axe.source });
-    const bot = page.getByRole("combobox", { name: "Bot", exact: true });
-    const heading = (name) => page.getByRole("heading", { name }).waitFor();
+    await unlock(page, keys.watcher);
     await page.getByText("Ready", { exact: true }).waitFor();
-    await bot.selectOption(longest);
-    await heading(`This client may not use the bot ${longest}`);
-    await page.getByRole("alert").getByText(`Client watcher may not use bot ${longest}; add it to bots`).waitFor();
+    same(await bots(page).locator("option").allTextContents(), ["games", "main"], "the bots of the client");
+    await page.goto(`${proxy}/bots/${longest}/#history`);
+    await refused(page);
+    await page.getByRole("alert").getByText(`Client watcher may not use bot ${longest}`).waitFor();
     await page.getByText("Choose another bot at the top of the page").waitFor();
-    same([await bot.inputValue(), await page.title()], [longest, `${longest} · Discord Proxy`], "the bot that is refused");
+    same([await bots(page).inputValue(), await page.title()], [longest, `${longest} · Discord Proxy`], "the bot that is refused");
     same(await violations("refused", page), [], "axe");
     await shots(page, "bots-refused");
-    await bot.selectOption("games");
+    await bots(page).selectOption("games");
     await page.waitForURL(`${proxy}/bots/games/#history`);
     await page.getByText("Ready", { exact: true }).waitFor();
     await close(page);
 
-    // The page of the default bot is as little use, and there is no other way to the list.
-    await tell("deny", JSON.stringify([longest, "main"]));
-    const other = await open("calls", { ...forAxe, script: axe.source });
-    await other.getByRole("heading", { name: "This client may not use this bot" }).waitFor();
-    same(await other.getByRole("combobox", { name: "Bot", exact: true }).count(), 0, "bots that are not known");
-    same(await violations("unknown", other), [], "axe");
-    await shots(other, "bots-unknown");
-    await other.getByLabel("Name of another bot").fill("games");
-    await other.getByRole("button", { name: "Open" }).click();
-    await other.waitForURL(`${proxy}/bots/games/#calls`);
-    await other.getByText("Ready", { exact: true }).waitFor();
-    await close(other);
+    // A tab that has seen no other page yet asks the default bot for the list.
+    const second = await open("calls");
+    await wanted(second).waitFor();
+    await second.goto(`${proxy}/bots/${longest}/#calls`);
+    await unlock(second, keys.watcher);
+    await refused(second);
+    await bots(second).selectOption("main");
+    await second.waitForURL(`${proxy}/bots/main/#calls`);
+    await second.getByText("Ready", { exact: true }).waitFor();
+    await close(second);
 
-    // The default bot's page knows the others.
-    const third = await open("calls");
+    // To this client the default bot is as little use.
+    const third = await open("calls", { ...forAxe, script: axe.source });
+    await unlock(third, keys.gamer);
     await third.getByRole("heading", { name: "This client may not use this bot" }).waitFor();
-    await tell("deny", JSON.stringify([longest]));
-    await third.goto(`${proxy}/bots/${longest}/#calls`);
-    await third.getByRole("combobox", { name: "Bot", exact: true }).selectOption("main");
-    await third.waitForURL(`${proxy}/bots/main/#calls`);
+    same(await bots(third).count(), 0, "bots that are not known");
+    same(await violations("unknown", third), [], "axe");
+    await shots(third, "bots-unknown");
+    await third.getByLabel("Name of another bot").fill("games");
+    await third.getByRole("button", { name: "Open" }).click();
+    await third.waitForURL(`${proxy}/bots/games/#calls`);
     await third.getByText("Ready", { exact: true }).waitFor();
+    await bots(third).waitFor();
+    same(await bots(third).locator("option").allTextContents(), ["games"], "the bot of the client");
     await close(third);
   },
 };
