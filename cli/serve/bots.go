@@ -41,13 +41,17 @@ func (c *serverConfig) loadBots() error {
 		return err
 	}
 	where := c.settings.file.At(botsSection)
+	var other string
 	switch {
 	case c.token != "":
-		return fmt.Errorf("%s: bots and token cannot be used together", where)
+		other = "token"
 	case c.tokenFile != "":
-		return fmt.Errorf("%s: bots and token-file cannot be used together", where)
+		other = "token-file"
 	case c.sandbox:
-		return fmt.Errorf("%s: bots and sandbox cannot be used together", where)
+		other = "sandbox"
+	}
+	if other != "" {
+		return fmt.Errorf("%s: bots and %s cannot be used together", where, c.settings.setBy(other))
 	}
 	for _, item := range items {
 		b := botConfig{where: item.Here()}
