@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -123,6 +124,16 @@ func TestBots(t *testing.T) {
 				t.Errorf("%+v at %s: %d %s", c, path, code, text)
 			}
 		}
+	}
+	// Questions about health come from no client that may use bots.
+	resp, err := http.Post("http://"+r.address+"/bots/fourth/grpc.health.v1.Health/Check", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusal, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if want := `{"code":"not_found","message":"there is no bot named \"fourth\""}`; err != nil || strings.TrimSpace(string(refusal)) != want {
+		t.Errorf("the health of a bot that does not exist: %v %s, want %s", err, refusal, want)
 	}
 	// A library that sends the token of a bot.
 	for _, b := range []server.BotConfig{first, second, third} {
