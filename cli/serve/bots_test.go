@@ -108,6 +108,9 @@ func TestBotsOfFile(t *testing.T) {
 	}
 	for _, want := range []string{
 		`(?m)^bots +main, alerts \(default\) +` + regexp.QuoteMeta(path) + `:6$`, `(?m)^ok: bots: 2 bots$`,
+		`(?m)^bots\.main\.token +\(hidden\) +` + regexp.QuoteMeta(path) + `:7  reload$`,
+		`(?m)^bots\.alerts\.token-file +` + regexp.QuoteMeta(token) + ` +` + regexp.QuoteMeta(path) + `:8  reload$`,
+		`(?m)^bots\.alerts\.intents +GUILDS,GUILD_MESSAGES +` + regexp.QuoteMeta(path) + `:8$`,
 		`(?m)^ok: token of main: valid; the bot is sandbox$`, `(?m)^ok: token of alerts: valid; the bot is alerter$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {
