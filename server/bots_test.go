@@ -126,7 +126,13 @@ func TestBots(t *testing.T) {
 		}
 	}
 	// Questions about health come from no client that may use bots.
-	resp, err := http.Post("http://"+r.address+"/bots/fourth/grpc.health.v1.Health/Check", "application/json", strings.NewReader("{}"))
+	check, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"http://"+r.address+"/bots/fourth/grpc.health.v1.Health/Check", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(check)
 	if err != nil {
 		t.Fatal(err)
 	}
