@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -123,6 +125,22 @@ func TestBots(t *testing.T) {
 			}
 		}
 	}
+	// Questions about health come from no client that may use bots.
+	check, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"http://"+r.address+"/bots/fourth/grpc.health.v1.Health/Check", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(check)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusal, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if want := `{"code":"not_found","message":"there is no bot named \"fourth\""}`; err != nil || strings.TrimSpace(string(refusal)) != want {
+		t.Errorf("the health of a bot that does not exist: %v %s, want %s", err, refusal, want)
+	}
 	// A library that sends the token of a bot.
 	for _, b := range []server.BotConfig{first, second, third} {
 		if code, text := r.ask(t.Context(), "/api/v10/users/@me", "Authorization", "Bot "+b.Token); code != http.StatusOK || !strings.Contains(text, b.Name) {
@@ -232,6 +250,49 @@ func TestBotsApart(t *testing.T) {
 	within(t, func() error { return readyAt(r, "/bots/bad") })
 	if name, err := r.askAs(t.Context(), "", ""); name != "bad" || err != nil {
 		t.Errorf("the bot with a good token: %q %v", name, err)
+	}
+}
+
+// TestBotsLog: a line of the log names its bot once, by the name in the configuration.
+func TestBotsLog(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	t.Cleanup(sb.Close)
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	first, second := addBot(t, sb, "one"), addBot(t, sb, "two")
+	first.Name, second.Name = "first", "second"
+	first.Gateway, second.Gateway = server.GatewayConfig{}, server.GatewayConfig{}
+	var log lockedBuffer
+	srv, err := server.New(server.Config{
+		Bots: []server.BotConfig{first, second}, APIURL: discord.URL + "/api", Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lis, err := server.Listen(t.Context(), []string{"127.0.0.1"}, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, srv, lis)
+	defer func() {
+		r.stop()
+		<-r.done
+	}()
+	within(t, func() error {
+		if text := log.String(); strings.Count(text, `msg="connected to Discord's gateway"`) < 2 {
+			return fmt.Errorf("not both bots are at the gateway:\n%s", text)
+		}
+		return nil
+	})
+	for line := range strings.Lines(log.String()) {
+		if strings.Count(line, " bot=") > 1 {
+			t.Errorf("a line names two bots: %s", line)
+		}
+		for bot, user := range map[string]string{"first": "one", "second": "two"} {
+			if strings.Contains(line, " bot="+bot+" ") && strings.Contains(line, " username=") && !strings.Contains(line, " username="+user) {
+				t.Errorf("bot %s is not %s: %s", bot, user, line)
+			}
+		}
 	}
 }
 

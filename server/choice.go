@@ -98,7 +98,11 @@ func (s *Server) unknownBot() (http.Handler, error) {
 		api.Refuse(w, r, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no bot named %.40q%s", name, hint)))
 	}
 	toClients := func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, ": this client may use "+strings.Join(access.Bots(r.Context(), names), ", "))
+		var hint string
+		if own := access.Bots(r.Context(), names); len(own) > 0 { // questions about health come from no client
+			hint = ": this client may use " + strings.Join(own, ", ")
+		}
+		refuse(w, r, hint)
 	}
 	clients, err := api.NewEntry(api.Config{Logger: s.config.Logger, Access: s.gate.guard}, http.HandlerFunc(toClients))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

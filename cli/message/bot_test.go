@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,6 +69,9 @@ func TestBot(t *testing.T) {
 	}
 	if code, out, errs := run(t, p, "context", "add", "there", "--bot", "other"); code != 0 {
 		t.Fatal(code, out, errs)
+	}
+	if _, out, _ := run(t, p, "context", "list"); !slices.Contains(strings.Fields(out), "other") {
+		t.Errorf("the list of contexts does not name the bot:\n%s", out)
 	}
 	want(other, 3, "--context", "there", "guilds")
 	want(alerts, 3, "--context", "there", "guilds", "--bot", "alerts")

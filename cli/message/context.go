@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -253,7 +254,7 @@ func listContexts(c *cli.Context) error {
 	}
 	slices.Sort(names)
 	table := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "CURRENT\tNAME\tHOST\tPORT\tKEY")
+	_, _ = fmt.Fprintln(table, "CURRENT\tNAME\tHOST\tPORT\tBOT\tKEY")
 	for _, name := range names {
 		kept, mark, key := all.Named[name], "", "-"
 		if name == all.Current {
@@ -264,7 +265,7 @@ func listContexts(c *cli.Context) error {
 		} else if kept["key-file"] != "" {
 			key = kept["key-file"]
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", mark, name, kept["host"], kept["port"], key)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", mark, name, kept["host"], kept["port"], cmp.Or(kept["bot"], "-"), key)
 	}
 	return table.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"discordproxy/cli/configfile"
@@ -16,6 +17,7 @@ import (
 // botConfig is one of the bots of a configuration file.
 type botConfig struct {
 	where            string // in the file
+	item             *configfile.File
 	name             string
 	token, tokenFile string
 	isDefault        bool
@@ -41,16 +43,20 @@ func (c *serverConfig) loadBots() error {
 		return err
 	}
 	where := c.settings.file.At(botsSection)
+	var other string
 	switch {
 	case c.token != "":
-		return fmt.Errorf("%s: bots and token cannot be used together", where)
+		other = "token"
 	case c.tokenFile != "":
-		return fmt.Errorf("%s: bots and token-file cannot be used together", where)
+		other = "token-file"
 	case c.sandbox:
-		return fmt.Errorf("%s: bots and sandbox cannot be used together", where)
+		other = "sandbox"
+	}
+	if other != "" {
+		return fmt.Errorf("%s: bots and %s cannot be used together", where, c.settings.setBy(other))
 	}
 	for _, item := range items {
-		b := botConfig{where: item.Here()}
+		b := botConfig{where: item.Here(), item: item}
 		set := flag.NewFlagSet("", flag.ContinueOnError)
 		set.SetOutput(io.Discard)
 		for _, f := range b.flags() {
@@ -110,6 +116,24 @@ func (c *serverConfig) fixed() string {
 		config.Bots[i].Token, config.Bots[i].TokenFile = "", ""
 	}
 	return fmt.Sprint(config.Bots)
+}
+
+// describe returns what the file sets for the bot alone, without its token.
+func (b *botConfig) describe() (all []checkedSetting) {
+	values := make(map[string][]string)
+	_ = b.item.Set(func(name, value string) error {
+		values[name] = append(values[name], value)
+		return nil
+	})
+	for _, f := range b.flags() {
+		name := f.Names()[0]
+		if name == "name" || name == "default" || !b.item.Sets(name) {
+			continue
+		}
+		value := withoutSecret(name, strings.Join(values[name], ","))
+		all = append(all, checkedSetting{botsSection + "." + b.name + "." + name, value, b.item.At(name), slices.Contains(reloadable, name)})
+	}
+	return all
 }
 
 // describeBots returns the names of the bots.

@@ -61,6 +61,32 @@ func TestBotsMistakes(t *testing.T) {
 	}
 }
 
+// TestBotsRivals: the error about another token says what to remove.
+func TestBotsRivals(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "config.yaml")
+	write(t, path, "bots:\n- {name: a, token: MQ.secret}")
+	for _, c := range []struct {
+		variable, value string
+		args            []string
+		want            string
+	}{
+		{"DISCORD_BOT_TOKEN", "MTIz.secret", nil, "bots and the variable DISCORD_BOT_TOKEN cannot be used together"},
+		{"DISCORDPROXY_TOKEN_FILE", "token", nil, "bots and the variable DISCORDPROXY_TOKEN_FILE cannot be used together"},
+		{"DISCORD_BOT_TOKEN", "", []string{"--token", "MTIz.secret"}, "bots and --token cannot be used together"},
+		{"DISCORD_BOT_TOKEN", "", []string{"--sandbox"}, "bots and --sandbox cannot be used together"},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			t.Setenv("DISCORD_BOT_TOKEN", "")
+			t.Setenv(c.variable, c.value)
+			_, _, err := output(t, append([]string{"--config", path, "--no-data", "--log-file-path", folder, "--port", "0"}, c.args...)...)
+			if err == nil || !strings.Contains(err.Error(), path+":1: "+c.want) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
 // TestBotsOfFile: bots have the gateway settings of their own, else those of the file, and
 // check finds what is wrong with each.
 func TestBotsOfFile(t *testing.T) {
@@ -82,6 +108,9 @@ func TestBotsOfFile(t *testing.T) {
 	}
 	for _, want := range []string{
 		`(?m)^bots +main, alerts \(default\) +` + regexp.QuoteMeta(path) + `:6$`, `(?m)^ok: bots: 2 bots$`,
+		`(?m)^bots\.main\.token +\(hidden\) +` + regexp.QuoteMeta(path) + `:7  reload$`,
+		`(?m)^bots\.alerts\.token-file +` + regexp.QuoteMeta(token) + ` +` + regexp.QuoteMeta(path) + `:8  reload$`,
+		`(?m)^bots\.alerts\.intents +GUILDS,GUILD_MESSAGES +` + regexp.QuoteMeta(path) + `:8$`,
 		`(?m)^ok: token of main: valid; the bot is sandbox$`, `(?m)^ok: token of alerts: valid; the bot is alerter$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {

@@ -126,22 +126,30 @@ func (c *serverConfig) describe(flags []cli.Flag) []checkedSetting {
 		if !c.settings.given(name) {
 			value = cmp.Or(defaultText(f), value)
 		}
-		if name == "token" && value != "" {
-			value = "(hidden)"
-		}
-		if name == "database" && value != "" {
-			value, _ = hidden(value)
-		}
-		if u, err := url.Parse(value); err == nil && u.User != nil {
-			value = u.Redacted()
-		}
-		all = append(all, checkedSetting{name, value, c.settings.sources[name].String(), slices.Contains(reloadable, name)})
+		all = append(all, checkedSetting{name, withoutSecret(name, value), c.settings.sources[name].String(), slices.Contains(reloadable, name)})
 	}
 	if len(c.bots) > 0 {
 		where := configfile.Source{Kind: configfile.InFile, Where: c.settings.file.At(botsSection)}
 		all = append(all, checkedSetting{botsSection, describeBots(c.bots), where.String(), false})
+		for _, b := range c.bots {
+			all = append(all, b.describe()...)
+		}
 	}
 	return all
+}
+
+// withoutSecret returns the value of a setting as anyone may see it.
+func withoutSecret(name, value string) string {
+	if name == "token" && value != "" {
+		value = "(hidden)"
+	}
+	if name == "database" && value != "" {
+		value, _ = hidden(value)
+	}
+	if u, err := url.Parse(value); err == nil && u.User != nil {
+		value = u.Redacted()
+	}
+	return value
 }
 
 // defaultText is what the help shows as the default of a flag that needs words for it.

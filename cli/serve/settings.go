@@ -122,6 +122,19 @@ func (s *settings) given(name string) bool {
 	return known && source.Kind != configfile.Default
 }
 
+// setBy returns what a user has to remove to unset a setting: a variable, a flag or the
+// setting of the file.
+func (s *settings) setBy(name string) string {
+	switch source := s.sources[name]; source.Kind {
+	case configfile.Environment:
+		return "the variable " + source.Where
+	case configfile.Flag:
+		return "--" + name
+	default:
+		return name
+	}
+}
+
 // flagOf has the flags behind errors that packages below return about their
 // configuration, by how these errors begin.
 var flagOf = []struct{ begin, flag string }{
