@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"discordproxy/server/internal/lease"
@@ -49,7 +50,7 @@ type data struct {
 	flushes         chan chan struct{} // closed when everything until now was saved
 	ended           chan struct{}      // closed when run has ended
 	sources         []source
-	failing         bool // the last attempt to save failed
+	failing         atomic.Bool // whether the last attempt to save failed
 }
 
 // source is a part of the server that has something to save.
@@ -122,6 +123,11 @@ func (d *data) lost() <-chan struct{} {
 		return nil
 	}
 	return d.lease.Lost()
+}
+
+// unsaved reports whether another server may continue from what was saved before now.
+func (d *data) unsaved() bool {
+	return d != nil && d.lease != nil && (d.failing.Load() || d.leads() != nil)
 }
 
 // leads returns why the server may not send to Discord at the moment.
@@ -295,12 +301,12 @@ func (d *data) saveWith(ctx context.Context, also map[string][]byte) {
 	}
 	err := d.store.SaveState(context.WithoutCancel(ctx), d.bot, d.now(), parts)
 	switch {
-	case err != nil && !d.failing:
+	case err != nil && !d.failing.Load():
 		d.logger.Warn("failed to save the state; retrying", "error", err)
-	case err == nil && d.failing:
+	case err == nil && d.failing.Load():
 		d.logger.Info("saved the state again")
 	}
-	d.failing = err != nil
+	d.failing.Store(err != nil)
 	if err != nil {
 		d.notify(false)
 		return

@@ -51,7 +51,7 @@ func openGateway(c Config, prefix string, client *discord.Client, d *data, saved
 		return live{}, nil
 	}
 	intents := c.Gateway.Intents
-	hub, err := events.New(events.Config{MaxEvents: c.Gateway.EventBuffer, MaxBytes: c.Gateway.EventBufferBytes})
+	hub, err := events.New(events.Config{MaxEvents: c.Gateway.EventBuffer, MaxBytes: c.Gateway.EventBufferBytes, Unsaved: d.unsaved})
 	if err != nil {
 		return live{}, err
 	}

@@ -35,6 +35,9 @@ type Config struct {
 	MaxBytes int64
 	// MaxSubscribers is the number of subscriptions at one time.
 	MaxSubscribers int
+	// Unsaved reports whether events may at the moment be unknown to a later run that
+	// continues from the last saved state. Nil means never.
+	Unsaved func() bool
 }
 
 // Times of a subscription.
@@ -103,6 +106,7 @@ type Hub struct {
 	epoch          string
 	maxBytes       int64
 	maxSubscribers int
+	unsaved        func() bool
 
 	mu    sync.Mutex
 	ring  []*Event // event n stands at n % len(ring)
@@ -133,7 +137,7 @@ func New(c Config) (*Hub, error) {
 	}
 	h := &Hub{
 		epoch:    rand.Text()[:12],
-		maxBytes: c.MaxBytes, maxSubscribers: c.MaxSubscribers,
+		maxBytes: c.MaxBytes, maxSubscribers: c.MaxSubscribers, unsaved: c.Unsaved,
 		first: 1, next: 1, published: make(map[pb.Event_Type]uint64),
 	}
 	size := c.MaxEvents
@@ -146,6 +150,9 @@ func New(c Config) (*Hub, error) {
 	}
 	if h.maxSubscribers == 0 {
 		h.maxSubscribers = DefaultMaxSubscribers
+	}
+	if h.unsaved == nil {
+		h.unsaved = func() bool { return false }
 	}
 	return h, nil
 }

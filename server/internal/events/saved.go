@@ -155,10 +155,23 @@ func (h *Hub) settle(resumed bool) {
 	h.expecting = false
 	h.settled = h.next
 	if !resumed {
-		h.earlier = append(h.earlier[max(len(h.earlier)-maxEarlier+1, 0):len(h.earlier):len(h.earlier)], Earlier{h.epoch, h.next - 1})
-		h.epoch = rand.Text()[:12]
+		h.another()
 	}
 	h.wake()
+}
+
+// begin begins a new epoch: from here on, a later run may give the same numbers to other
+// events.
+func (h *Hub) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.another()
+}
+
+// another gives the next events another epoch. The lock must be held.
+func (h *Hub) another() {
+	h.earlier = append(h.earlier[max(len(h.earlier)-maxEarlier+1, 0):len(h.earlier):len(h.earlier)], Earlier{h.epoch, h.next - 1})
+	h.epoch = rand.Text()[:12]
 }
 
 // reached returns the number of this epoch up to which a subscriber at a position

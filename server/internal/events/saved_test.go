@@ -218,3 +218,58 @@ func TestBadState(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestStatesThatCannotBeSaved: what happens to the connection while another run may continue
+// from an older state gets no number that this run would give to an event of Discord's.
+func TestStatesThatCannotBeSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		unsaved := false
+		h := newHub(t, events.Config{MaxEvents: 100, Unsaved: func() bool { return unsaved }})
+		say(h, 1, 2)
+		saved := h.Export(0)
+		unsaved = true
+		s, err := h.Subscribe(events.Filter{}, &events.Position{Epoch: h.Epoch()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		h.Changed(gateway.Status{State: gateway.Disconnected, Resumable: true})
+		if all := got(t, s); strings.Join(all, " ") != "1 2" {
+			t.Errorf("with a lost connection: %q", all)
+		}
+		position := events.Position{Epoch: h.Epoch(), Sequence: 2}
+		h.Changed(gateway.Status{State: gateway.Connected, Resumed: true})
+		say(h, 3)
+		if all := got(t, s); strings.Join(all, " ") != "3" {
+			t.Errorf("with the session resumed: %q", all)
+		}
+		// Another run gets the same events again.
+		next := reborn(t, saved, false)
+		again, err := next.Subscribe(events.Filter{}, &position)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		say(next, 3)
+		if all := got(t, again); strings.Join(all, " ") != "3" {
+			t.Errorf("of another run: %q", all)
+		}
+		// A new session begins another epoch, which the other run does not know.
+		h.Changed(gateway.Status{State: gateway.Connected})
+		say(h, 4)
+		if all := got(t, s); strings.Join(all, " ") != "CONNECTED 4" {
+			t.Errorf("with a new session: %q", all)
+		}
+		if h.Epoch() == position.Epoch {
+			t.Error("the epoch is the same")
+		}
+		late, err := next.Subscribe(events.Filter{}, &events.Position{Epoch: h.Epoch(), Sequence: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer late.Close()
+		if all := got(t, late); len(all) == 0 || !strings.HasPrefix(all[0], "gap "+h.Epoch()) {
+			t.Errorf("of another run, after the new session: %q", all)
+		}
+	})
+}

@@ -19,7 +19,8 @@ func (e *EndedError) Error() string { return e.Reason }
 // Changed keeps a change of the connection as an event, and ends all
 // subscriptions with the connection. However often it fails to
 // connect, the loss is one event; another one says that the session cannot be
-// resumed any more, and another one that the gateway pauses.
+// resumed any more, and another one that the gateway pauses. While Config.Unsaved
+// reports true, only a new session and the end of the connection are kept.
 func (h *Hub) Changed(s gateway.Status) {
 	state := &pb.Event_GatewayState{Reason: s.Reason, Resumable: s.Resumable}
 	switch s.State {
@@ -44,8 +45,19 @@ func (h *Hub) Changed(s gateway.Status) {
 	default:
 		return
 	}
-	if s.State == gateway.Connected && !s.Resumed {
-		h.settle(false)
+	// Discord sends its own events again to a later run, which gives them the same numbers.
+	// It does not know of this one, whose number it would give to another event.
+	unsaved := h.unsaved()
+	switch {
+	case s.State == gateway.Connected && !s.Resumed:
+		if h.settle(false); unsaved {
+			h.begin()
+		}
+	case unsaved && s.State == gateway.Connected:
+		h.settle(true)
+		return
+	case unsaved && s.State != gateway.Ended:
+		return
 	}
 	h.Publish(&Event{Type: pb.Event_GATEWAY_STATE, State: state, Time: s.Since})
 	if s.State == gateway.Connected {
