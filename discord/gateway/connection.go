@@ -413,7 +413,7 @@ func (c *connection) begun(s Status) {
 	})
 	c.gateway.change(s)
 	c.gateway.outbox.poke()
-	c.gateway.config.Logger.Info("connected to Discord's gateway", "bot", c.gateway.Status().User, "resumed", s.Resumed)
+	c.gateway.config.Logger.Info("connected to Discord's gateway", "username", c.gateway.Status().User, "resumed", s.Resumed)
 }
 
 // keepAlive sends until the connection ends: a heartbeat in each interval, one
