@@ -103,6 +103,11 @@ func (c *gatewayConfig) check() error {
 	if c.stateBytes <= 0 {
 		return errors.New("--gateway-state-bytes must be more than 0")
 	}
+	if !c.off {
+		if err := gateway.CheckPresence(c.status, c.activity); err != nil {
+			return nameFlag(err)
+		}
+	}
 	_, err := c.parseIntents()
 	return err
 }
