@@ -103,13 +103,16 @@ func (c *gatewayConfig) check() error {
 	if c.stateBytes <= 0 {
 		return errors.New("--gateway-state-bytes must be more than 0")
 	}
-	if !c.off {
-		if err := gateway.CheckPresence(c.status, c.activity); err != nil {
-			return nameFlag(err)
-		}
-	}
 	_, err := c.parseIntents()
 	return err
+}
+
+// checkPresence finds what the server itself refuses when it starts.
+func (c *gatewayConfig) checkPresence() error {
+	if c.off {
+		return nil
+	}
+	return nameFlag(gateway.CheckPresence(c.status, c.activity))
 }
 
 func (c *gatewayConfig) parseIntents() (gateway.Intents, error) {
