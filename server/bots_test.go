@@ -242,6 +242,13 @@ func TestBotsApart(t *testing.T) {
 	if _, err := r.askAs(t.Context(), "", ""); connect.CodeOf(err) != connect.CodeUnavailable {
 		t.Errorf("a call of the bot with a bad token: %v", err)
 	}
+	c.Bots[0].Token = good.Token
+	if err := srv.Reload(t.Context(), c); err == nil || !strings.Contains(err.Error(), "the token is that of another bot") {
+		t.Errorf("the bot takes the token of the other one: %v", err)
+	}
+	if name, err := r.askAs(t.Context(), "/bots/bad", ""); connect.CodeOf(err) != connect.CodeUnavailable {
+		t.Errorf("a call of the bot with the token of the other one: %q %v", name, err)
+	}
 	c.Bots[0].Token = token
 	c.Bots = c.Bots[:1] // the other one keeps its token
 	if err := srv.Reload(t.Context(), c); err != nil {

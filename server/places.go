@@ -244,11 +244,22 @@ func (p *place) acquire(ctx context.Context) (term lease.Term, err error) {
 // botOf names the bot of a token at an API: by its id, which tokens begin with and
 // which stays when the token is replaced, or by a digest of a token of another form.
 func botOf(c Config) string {
-	first, _, _ := strings.Cut(strings.TrimPrefix(c.Token, "Bot "), ".")
-	id, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(first, "="))
-	if _, notNumber := strconv.ParseUint(string(id), 10, 64); err != nil || notNumber != nil {
+	id, found := idIn(c.Token)
+	if !found {
 		sum := sha256.Sum256([]byte(c.Token))
-		id = []byte(hex.EncodeToString(sum[:8]))
+		id = hex.EncodeToString(sum[:8])
 	}
-	return string(id) + " at " + c.APIURL
+	return id + " at " + c.APIURL
+}
+
+// idIn returns the id of the bot that a token begins with, if it has the form of those of
+// Discord.
+func idIn(token string) (id string, found bool) {
+	first, _, _ := strings.Cut(strings.TrimPrefix(token, "Bot "), ".")
+	decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(first, "="))
+	if err != nil {
+		return "", false
+	}
+	_, err = strconv.ParseUint(string(decoded), 10, 64)
+	return string(decoded), err == nil
 }

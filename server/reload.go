@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"discordproxy/discord"
 	"discordproxy/server/internal/files"
 )
 
@@ -74,19 +75,22 @@ func (s *Server) reloadTokens(ctx context.Context, c Config) (err error) {
 		} else if b.label != "" {
 			continue
 		}
-		err = cmp.Or(err, b.reloadToken(ctx, of))
+		err = cmp.Or(err, b.reloadToken(ctx, of, s.bots))
 	}
 	return err
 }
 
 // reloadToken uses another token of the bot, if c has one and Discord accepts it.
-func (b *bot) reloadToken(ctx context.Context, c Config) error {
+func (b *bot) reloadToken(ctx context.Context, c Config, all bots) error {
 	if c.Token == "" && c.TokenFile == "" {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
 	err := c.readToken(ctx)
+	if err == nil && b.isOfAnother(c, all) {
+		err = discord.ErrOtherBot
+	}
 	b.assembling.Lock()
 	defer b.assembling.Unlock()
 	if b.tenure == nil && err == nil { // another server uses the token
@@ -94,7 +98,7 @@ func (b *bot) reloadToken(ctx context.Context, c Config) error {
 			b.token.Store(&c.Token)
 			return nil
 		}
-		err = errors.New("it is another bot's")
+		err = discord.ErrOtherBot
 	}
 	if err == nil && c.Token == *b.token.Load() {
 		return nil
@@ -113,4 +117,14 @@ func (b *bot) reloadToken(ctx context.Context, c Config) error {
 	b.tenure.data.notify(false)
 	b.config.Logger.InfoContext(ctx, "reloaded the bot token")
 	return nil
+}
+
+// isOfAnother reports whether a token is known to be another bot's without asking Discord,
+// which has not said whose a refused token was.
+func (b *bot) isOfAnother(c Config, all bots) bool {
+	own, known := idIn(b.config.Token)
+	if id, found := idIn(c.Token); found && known {
+		return id != own
+	}
+	return slices.ContainsFunc(all, func(o *bot) bool { return o != b && *o.token.Load() == c.Token })
 }

@@ -52,6 +52,8 @@ type Schema struct {
 type Section struct {
 	Name string
 	List bool
+	// NoFile is whether no setting NAME-file names a file that can take its place.
+	NoFile bool
 }
 
 // Parse reads a file. path is used in messages. An empty file has no settings. The

@@ -15,7 +15,7 @@ func (f *File) addSection(data []byte, s Section, root, key, value *yaml.Node, e
 	switch {
 	case value.Kind == yaml.ScalarNode && (value.ShortTag() == "!!null" || value.Value == ""):
 		return fmt.Errorf("%s: the value is empty: leave out the whole section", s.Name)
-	case value.Kind == yaml.ScalarNode:
+	case value.Kind == yaml.ScalarNode && !s.NoFile:
 		return fmt.Errorf("%s: expected settings below it, found text; use %s-file to name a file", s.Name, s.Name)
 	case s.List && value.Kind != yaml.SequenceNode:
 		return fmt.Errorf("%s: expected a list, found %s", s.Name, found(value))

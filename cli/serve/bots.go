@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -88,7 +89,7 @@ func (b *botConfig) check() error {
 	case b.token == "" && b.tokenFile == "":
 		return fmt.Errorf("bot %s: set token or token-file", b.name)
 	}
-	if err := b.gateway.check(); err != nil {
+	if err := cmp.Or(b.gateway.check(), b.gateway.checkPresence()); err != nil {
 		return fmt.Errorf("bot %s: %s", b.name, strings.TrimPrefix(err.Error(), "--"))
 	}
 	return nil

@@ -35,6 +35,7 @@ func TestBotsMistakes(t *testing.T) {
 	path := filepath.Join(folder, "config.yaml")
 	for text, want := range map[string]string{
 		"bots: []":                             "config.yaml:1: bots: the list is empty",
+		"bots: main":                           "line 1: bots: expected a list, found text",
 		"bots: {a: 1}":                         "line 1: bots: expected a list, found settings below it",
 		"bots:":                                "line 1: bots: the value is empty",
 		"bots:\n- a":                           "line 2: item 1 of bots: expected settings, found text",
@@ -45,6 +46,8 @@ func TestBotsMistakes(t *testing.T) {
 		"bots:\n- {name: a, token: MTIz.secret, token-file: b}":                                        "config.yaml:2: bot a: token and token-file cannot be used together",
 		"bots:\n- {name: a, token: MTIz.secret, event-buffer: 0}":                                      "config.yaml:2: bot a: event-buffer must be more than 0",
 		"bots:\n- {name: a, token: MTIz.secret, intents: [NONE]}":                                      "config.yaml:2: bot a: intents: ",
+		"bots:\n- {name: a, token: MTIz.secret, status: away}":                                         `config.yaml:2: bot a: status: status "away" is not one of online, `,
+		"bots:\n- {name: a, token: MTIz.secret, activity: '" + strings.Repeat("x", 129) + "'}":         "config.yaml:2: bot a: activity: an activity of 129 characters",
 		"bots:\n- {name: a, token: MTIz.secret, default: 1}":                                           "line 2: default: expected true or false",
 		"port: 0\nbots:\n- {name: A, token: MTIz.secret}":                                              "config.yaml:2: bots: the name of bot 1 must be 1 to 32 lowercase letters",
 		"port: 0\nbots:\n- {name: a, token: MTIz.secret}\n- {name: a, token: MQ.secret}":               "config.yaml:2: bots: two bots are named a",

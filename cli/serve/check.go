@@ -194,7 +194,7 @@ func (c *serverConfig) examine(ctx context.Context, r *report, offline bool) {
 	if c.onlyFiles() {
 		return
 	}
-	err = c.settings.locate(c.check())
+	err = c.settings.locate(cmp.Or(c.check(), c.gateway.checkPresence()))
 	r.add("settings", "", err)
 	if err != nil {
 		return

@@ -31,3 +31,20 @@ func TestCheckBots(t *testing.T) {
 		t.Errorf("the server's bot: %v, %s", err, out)
 	}
 }
+
+// TestCheckPresence: check finds a status and an activity that the server would refuse.
+func TestCheckPresence(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	for text, want := range map[string]string{
+		"token: MTIz.a\nstatus: away":                                                   `config.yaml:2: --status: status "away" is not one of`,
+		"bots:\n- {name: a, token: MTIz.a, status: away}":                               `config.yaml:2: bot a: status: status "away" is not one of`,
+		"token: MTIz.a\nactivity: " + strings.Repeat("x", 129):                          "config.yaml:2: --activity: an activity of 129 characters",
+		"bots:\n- {name: a, token: MTIz.a, activity: " + strings.Repeat("x", 129) + "}": "config.yaml:2: bot a: activity: an activity of 129 characters",
+	} {
+		write(t, path, text)
+		if out, _, err := output(t, "check", "--offline", "--config", path, "--no-data", "--port", "0"); err == nil ||
+			!strings.Contains(err.Error()+out, want) {
+			t.Errorf("%q: got %v, %s", text, err, out)
+		}
+	}
+}

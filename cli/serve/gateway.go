@@ -107,6 +107,14 @@ func (c *gatewayConfig) check() error {
 	return err
 }
 
+// checkPresence finds what the server itself refuses when it starts.
+func (c *gatewayConfig) checkPresence() error {
+	if c.off {
+		return nil
+	}
+	return nameFlag(gateway.CheckPresence(c.status, c.activity))
+}
+
 func (c *gatewayConfig) parseIntents() (gateway.Intents, error) {
 	names := c.intents.Value()
 	if len(names) == 0 {

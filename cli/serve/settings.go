@@ -34,7 +34,7 @@ const (
 func schema(flags []cli.Flag) configfile.Schema {
 	return configfile.Schema{
 		Flags: flags, Excluded: []string{"config", "help"}, Lists: []string{"host"},
-		Sections: []configfile.Section{{Name: authSection}, {Name: hooksSection, List: true}, {Name: botsSection, List: true}},
+		Sections: []configfile.Section{{Name: authSection}, {Name: hooksSection, List: true}, {Name: botsSection, List: true, NoFile: true}},
 	}
 }
 

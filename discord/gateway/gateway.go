@@ -232,22 +232,29 @@ type Gateway struct {
 	connection *connection
 }
 
+// CheckPresence returns what is wrong with a status and an activity as in Config.
+func CheckPresence(status, activity string) error {
+	switch status {
+	case "", "online", "idle", "dnd", "invisible":
+	default:
+		return fmt.Errorf("gateway: status %q is not one of online, idle, dnd, invisible", status)
+	}
+	if n := utf8.RuneCountInString(activity); n > MaxActivityLength {
+		return fmt.Errorf("gateway: an activity of %d characters, more than %d", n, MaxActivityLength)
+	}
+	return nil
+}
+
 // New checks the configuration. It does not connect: see Run.
 func New(c Config) (*Gateway, error) {
 	c.Token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(c.Token), "Bot "))
 	if c.Token == "" || c.Discord == nil || c.Handler == nil {
 		return nil, errors.New("gateway: Token, Discord and Handler are required")
 	}
-	switch c.Status {
-	case "":
-		c.Status = "online"
-	case "online", "idle", "dnd", "invisible":
-	default:
-		return nil, fmt.Errorf("gateway: status %q is not one of online, idle, dnd, invisible", c.Status)
+	if err := CheckPresence(c.Status, c.Activity); err != nil {
+		return nil, err
 	}
-	if n := utf8.RuneCountInString(c.Activity); n > MaxActivityLength {
-		return nil, fmt.Errorf("gateway: an activity of %d characters, more than %d", n, MaxActivityLength)
-	}
+	c.Status = cmp.Or(c.Status, "online")
 	addresses, err := addressesOf(cmp.Or(c.API, discord.DefaultBaseURL))
 	if err != nil {
 		return nil, err
