@@ -50,7 +50,11 @@ func withoutPathBot(w http.ResponseWriter, r *http.Request) *http.Request {
 		out.Header.Add(botHeader, name)
 		return out
 	case !below && botPath.MatchString(after) && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-		w.Header().Set("Location", after+"/")
+		location := after + "/"
+		if r.URL.RawQuery != "" {
+			location += "?" + r.URL.RawQuery
+		}
+		w.Header().Set("Location", location)
 		w.WriteHeader(http.StatusMovedPermanently)
 		return nil
 	}
