@@ -97,7 +97,7 @@ func (w *world) join(bots ...*lease) *simulated {
 	return s
 }
 
-// end removes a server, which tells nobody.
+// end removes a server without notice to the others.
 func (w *world) end(s *simulated) {
 	w.servers = slices.DeleteFunc(w.servers, func(other *simulated) bool { return other == s })
 }
