@@ -122,7 +122,7 @@ func TestLoad(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, c store.Config) {
 		s := storetest.Open(t, c)
 		me := store.Replica{ID: "me", Bot: "bot", Process: "process", Address: "me:1"}
-		for _, load := range []*store.Load{nil, {InProgress: 1, Waiting: 2, CallsPerSecond: 0.5}, {InProgress: 3}} {
+		for _, load := range []*store.Load{nil, {InProgress: 1, Waiting: 2, CallsPerSecond: 0.5}, {InProgress: 3, Leads: 2, Unfit: true}} {
 			me.Load = load
 			fleet, err := s.MeetReplicas(t.Context(), me)
 			if err != nil || len(fleet.Replicas) != 1 || fleet.Replicas[0].Process != "process" {
