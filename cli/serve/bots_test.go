@@ -123,7 +123,7 @@ func TestBotsOfFile(t *testing.T) {
 	if strings.Contains(out, sb.World().Token) {
 		t.Error("check shows a token")
 	}
-	proxytest.Start(t, "--config", path)
+	p := proxytest.Start(t, "--config", path)
 	want, got := "dnd 513, idle 1", ""
 	for deadline := time.Now().Add(30 * time.Second); got != want && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		var sessions []string
@@ -135,6 +135,12 @@ func TestBotsOfFile(t *testing.T) {
 	}
 	if got != want {
 		t.Errorf("the bots connect to the gateway with %s, want %s", got, want)
+	}
+	_, port, _ := strings.Cut(p.Address, ":")
+	for name, ok := range map[string]bool{"main": true, "alerts": true, "other": false} {
+		if out, _, err := output(t, "health", "--port", port, "--bot", name); (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "no bot named") {
+			t.Errorf("the health of %s: %v, %s", name, err, out)
+		}
 	}
 	if err := os.Remove(token); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ const healthTimeout = 5 * time.Second
 // other program for that. It reads the variables that configure where the server
 // listens.
 func healthCommand(e command.Env) *cli.Command {
-	var host string
+	var host, bot string
 	var port int
 	var live bool
 	return &cli.Command{
@@ -41,6 +42,7 @@ func healthCommand(e command.Env) *cli.Command {
 				Usage:       "`ADDRESS` of the server or unix:PATH, as for the server; the first of several",
 			},
 			&cli.IntFlag{Name: "port", EnvVars: command.Variables("port"), Value: 50051, Destination: &port, Usage: "port of the server"},
+			&cli.StringFlag{Name: "bot", Destination: &bot, Usage: "`NAME` of one of several bots to check, instead of the whole server"},
 			&cli.BoolFlag{Name: "live", Destination: &live, Usage: "check only whether the process responds, not whether it is ready"},
 			&cli.StringFlag{
 				Name:      "tls-cert",
@@ -63,6 +65,9 @@ func healthCommand(e command.Env) *cli.Command {
 			q := healthQuestion{address: command.Target(hosts[0], port), path: "/readyz"}
 			if live {
 				q.path = "/healthz"
+			}
+			if bot != "" {
+				q.path = "/bots/" + url.PathEscape(bot) + q.path
 			}
 			if q.tls, err = command.Trust(c); err != nil {
 				return err
