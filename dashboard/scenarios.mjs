@@ -177,6 +177,7 @@ const botScenarios = {
     await unlock(page, keys.admin);
     await title("main · Discord Proxy");
     await page.getByText("Ready", { exact: true }).waitFor();
+    await bot.waitFor();
     same(await bot.locator("option").allTextContents(), [longest, "games", "main"], "the bots");
     same(await bot.inputValue(), "main", "the bot of the page");
     await value(page, "replicas", 2, 2);
@@ -240,12 +241,14 @@ const botScenarios = {
     const page = await open("history", { ...forAxe, script: axe.source });
     await unlock(page, keys.watcher);
     await page.getByText("Ready", { exact: true }).waitFor();
+    await bots(page).waitFor();
     same(await bots(page).locator("option").allTextContents(), ["games", "main"], "the bots of the client");
     await page.goto(`${proxy}/bots/${longest}/#history`);
     await refused(page);
     await page.getByRole("alert").getByText(`Client watcher may not use bot ${longest}`).waitFor();
     await page.getByText("Choose another bot at the top of the page").waitFor();
-    same([await bots(page).inputValue(), await page.title()], [longest, `${longest} · Discord Proxy`], "the bot that is refused");
+    await page.waitForFunction((want) => document.title === want, `${longest} · Discord Proxy`);
+    same(await bots(page).inputValue(), longest, "the bot that is refused");
     same(await violations("refused", page), [], "axe");
     await shots(page, "bots-refused");
     await bots(page).selectOption("games");

@@ -66,7 +66,7 @@ func newDiscord(o options) (*discord, error) {
 		}
 		d.bots = append(d.bots, &bot{name: name, token: token, replaced: make(map[int]time.Time)})
 	}
-	for i := range o.callers {
+	for i := range o.callers + len(o.packages()) {
 		id, err := d.sandbox.AddChannel(sandbox.Channel{GuildID: d.sandbox.World().Guild, Name: fmt.Sprintf("caller-%d", i)})
 		if err != nil {
 			return nil, err

@@ -43,11 +43,13 @@ type load struct {
 	causes    map[string]int
 	defects   int // calls that failed with an error that no fault explains
 	outages   map[string][]time.Duration
+	broken    error // callers that ended before the load
 }
 
 func newLoad(f *fleet, o options) *load {
 	l := &load{
-		fleet: f, options: o, books: make([]book, o.callers), outages: make(map[string][]time.Duration), causes: make(map[string]int),
+		fleet: f, options: o, books: make([]book, len(f.discord.channels)),
+		outages: make(map[string][]time.Duration), causes: make(map[string]int),
 	}
 	l.watched = make([]witness, len(f.discord.bots))
 	for i := range l.watched {
@@ -72,7 +74,16 @@ func (l *load) begin(ctx context.Context) error {
 			return errors.New("events cannot be subscribed to")
 		}
 	}
-	for i := range l.books {
+	for i, language := range l.options.packages() {
+		l.working.Go(func() {
+			if err := l.callWith(ctx, loading, language, l.options.callers+i); err != nil {
+				l.mu.Lock()
+				l.broken = errors.Join(l.broken, err)
+				l.mu.Unlock()
+			}
+		})
+	}
+	for i := range l.options.callers {
 		rng := rand.New(rand.NewPCG(l.options.seed, uint64(100+i))) //nolint:gosec // it need not be secret
 		l.working.Go(func() { l.call(ctx, loading, rng, i) })
 	}
@@ -286,7 +297,7 @@ func (l *load) report(out io.Writer) error {
 	}
 	printf("lost %d, doubled %d, sent although they failed %d, out of order %d, events missed %d, sent by a former leader %d\n",
 		lost, doubled, falseFailures, disordered, missed, d.overlaps)
-	var wrong []error
+	wrong := []error{l.broken}
 	if lost+doubled+falseFailures+disordered+missed+d.overlaps > 0 {
 		wrong = append(wrong, errors.New("the answers and the sandbox differ"))
 	}

@@ -2,7 +2,8 @@
 // sandbox, disturbs them at random, and compares the answers of callers with what the
 // sandbox has.
 //
-// The servers are processes. Callers use a server at random for each call. One after the
+// The servers are processes. Callers, one of them with the Go package and others with those
+// of other languages if they are there, use a server at random for each call. One after the
 // other, the leader of a bot is killed or paused, a server is restarted, PostgreSQL is
 // restarted or killed, and toxiproxy delays, slows or cuts the way of a server to the
 // database or to the other servers.
@@ -36,6 +37,8 @@ type options struct {
 	seed     uint64
 	older    string
 	only     string
+	python   string
+	node     string
 }
 
 func main() {
@@ -45,6 +48,8 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 0, "begins the random numbers; 0 is any")
 	flag.StringVar(&o.older, "older", "", "path of the server's binary of an earlier version, to upgrade from")
 	flag.StringVar(&o.only, "only", "", "the kinds of disturbances whose names contain this, such as upgrade")
+	flag.StringVar(&o.python, "python", "", "interpreter with grpcio and protobuf: the Python package of this repository then calls, too")
+	flag.StringVar(&o.node, "node", "", "folder of the built TypeScript package, which then calls, too")
 	flag.Parse()
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
