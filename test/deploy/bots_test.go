@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/test/proxytest"
@@ -62,24 +63,30 @@ func TestPrometheusOfBots(t *testing.T) {
 	}
 
 	metric := regexp.MustCompile(`\b((?:discordproxy|process|go)_[a-z_]+)(\{[^}]*\})?`)
-	found := 0
 	for _, question := range dashboardQuestions(t) {
 		for _, m := range metric.FindAllStringSubmatch(question, -1) {
 			if strings.Contains(m[2], `bot=~"$bot"`) == ofProcess.MatchString(m[1]) {
 				t.Errorf("%s asks for %s%s", question, m[1], m[2])
 			}
 		}
-		var answer struct {
-			Result []struct{ Metric map[string]string }
-		}
-		prometheus.get(t, "/api/v1/query", url.Values{"query": {strings.ReplaceAll(question, "$bot", "first")}}, &answer)
-		for _, series := range answer.Result {
-			switch series.Metric["bot"] {
-			case "first":
-				found++
-			case "":
-			default:
-				t.Errorf("%s is answered with %v", question, series.Metric)
+	}
+	// Rates have an answer when they were read twice.
+	found := 0
+	for deadline := time.Now().Add(proxytest.Patience); found < 20 && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		found = 0
+		for _, question := range dashboardQuestions(t) {
+			var answer struct {
+				Result []struct{ Metric map[string]string }
+			}
+			prometheus.get(t, "/api/v1/query", url.Values{"query": {strings.ReplaceAll(question, "$bot", "first")}}, &answer)
+			for _, series := range answer.Result {
+				switch series.Metric["bot"] {
+				case "first":
+					found++
+				case "":
+				default:
+					t.Fatalf("%s is answered with %v", question, series.Metric)
+				}
 			}
 		}
 	}
