@@ -63,7 +63,7 @@ var parts = []part{
 	},
 	{
 		folder: "tools/...", about: "commands for developers, in modules of their own",
-		imports: []string{"discord/sandbox", "gen/..."},
+		imports: []string{"client", "discord/sandbox", "gen/..."},
 	},
 	{folder: "deploy/release", about: "builds the archives and packages of a release", imports: []string{"cli", "cli/message", "cli/serve"}},
 	{folder: "deploy", about: "files to install, run and monitor the server"},
