@@ -27,7 +27,8 @@ type Address struct {
 type finding struct {
 	// invalid is whether an invalid request was counted.
 	invalid bool
-	// ban is one that was met or lasts longer than before; not active if there is none.
+	// ban is one that was met or lasts longer than before; not active if there is none. What
+	// others said of it does not count again: each adds its own delay.
 	ban ban
 	// fine is when a call was sent that Discord's edge has let pass, or 0.
 	fine instant
@@ -110,9 +111,10 @@ func (c *core) hear(f finding, later time.Duration, now instant) {
 	if f.invalid {
 		c.count(now)
 	}
+	until := f.ban.until.add(min(later, firstBan))
 	switch b := f.ban; {
-	case b.active && b.met >= c.fine && (!c.ban.active || b.until.add(later) > c.ban.until):
-		c.ban = ban{active: true, since: c.sends, met: b.met, until: b.until.add(min(later, firstBan)), strikes: b.strikes, probe: c.ban.probe}
+	case b.active && b.met >= c.fine && (!c.ban.active || until > c.ban.until):
+		c.ban = ban{active: true, since: c.sends, met: b.met, until: until, strikes: b.strikes, probe: c.ban.probe}
 		c.sweep(now, func(*call) *Error { return &Error{Reason: Banned, RetryAfter: c.ban.until.sub(now)} })
 	case f.fine > 0:
 		c.fine = max(c.fine, f.fine)

@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"fmt"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -195,6 +196,29 @@ func TestAddressLater(t *testing.T) {
 		defer late.limiter.Close()
 		if s := late.limiter.Snapshot(); s.Invalid.Count != 6 || !s.Ban.Active {
 			t.Errorf("a limiter that joins later shows %+v, %+v", s.Invalid, s.Ban)
+		}
+	})
+}
+
+// TestAddressHearsOnce: the answers to calls that were on their way when a ban was met do not
+// have limiters prolong it for each other.
+func TestAddressHearsOnce(t *testing.T) {
+	together(t, 3, ratelimit.Config{}, func(t *testing.T, all []sender) {
+		var flights []*ratelimit.Permit
+		for i := range 30 {
+			p, err := all[i%3].limiter.Acquire(t.Context(), request("POST", messages(i)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			flights = append(flights, p)
+		}
+		for _, p := range flights {
+			p.Complete(ratelimit.Response{Status: 429, Header: http.Header{}, Body: ratelimit.ParseBody([]byte("error code: 1015"))})
+		}
+		for i, s := range all {
+			if left := time.Until(s.limiter.Snapshot().Ban.Until); left < time.Minute || left > time.Minute+6*time.Second {
+				t.Errorf("limiter %d: the ban of a minute ends in %v", i, left)
+			}
 		}
 	})
 }

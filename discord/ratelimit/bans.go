@@ -29,8 +29,10 @@ func (c *core) judge(x *call, r *Response, limit Limit, now instant) (check bool
 		if c.ban.probe == x {
 			c.ban.probe = nil
 		}
-		c.ban.begin(now, x.send, c.sends, retryAfter)
-		c.publish(finding{ban: c.ban})
+		until := c.ban.until
+		if c.ban.begin(now, x.send, c.sends, retryAfter); c.ban.until != until {
+			c.publish(finding{ban: c.ban})
+		}
 		c.sweep(now, func(*call) *Error { return &Error{Reason: Banned, RetryAfter: c.ban.until.sub(now)} })
 	case r.Status >= http.StatusInternalServerError:
 		c.inconclusive(x, now, probePause)

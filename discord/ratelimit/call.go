@@ -253,8 +253,10 @@ func (c *core) lose(x *call, now instant) {
 func (c *core) inconclusive(x *call, now instant, pause time.Duration) {
 	if c.ban.probe == x {
 		c.ban.probe = nil
-		c.ban.until = max(c.ban.until, now.add(pause))
-		c.publish(finding{ban: c.ban})
+		if until := now.add(pause); until > c.ban.until {
+			c.ban.until = until
+			c.publish(finding{ban: c.ban})
+		}
 	}
 }
 

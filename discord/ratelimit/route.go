@@ -50,8 +50,8 @@ const interactionToken = "aW50ZXJhY3Rpb246"
 const webhookMajor = "webhook "
 
 // maxSegments is more than any of Discord's paths has. usualSegments and usualTemplate, in
-// bytes, are enough for most: these are on the stack, of which every call that waits keeps
-// what it once needed.
+// bytes, are enough for most paths. They are on the stack, and a call that waits keeps as much
+// stack as it ever needed.
 const (
 	maxSegments   = 16
 	usualSegments = 8

@@ -378,8 +378,8 @@ func TestDifferentBots(t *testing.T) {
 	})
 }
 
-// TestUnfit: bots are left to no server that cannot use Discord or of which nothing was
-// heard, and none that cannot use Discord takes bots that another one could lead.
+// TestUnfit: no server leaves bots to one that cannot use Discord or that is silent, and a
+// server that cannot use Discord takes no bot that another one could lead.
 func TestUnfit(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	at := func(d time.Duration) time.Time { return now.Add(d) }

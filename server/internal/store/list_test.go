@@ -122,7 +122,7 @@ var rareLists = map[string]struct {
 	"state at any time": {store.DeliveryFilter{Since: time.UnixMilli(1), States: []store.DeliveryState{store.Failed}}, "deliveries_undelivered", 10},
 }
 
-// fillRare adds many deliveries, of which the lists above have few.
+// fillRare adds many deliveries. The lists above contain few of them.
 func fillRare(t testing.TB, s *store.Store, count int) {
 	t.Helper()
 	fill(t, s, count, "CASE WHEN n <= 10 THEN 5 WHEN n <= 20 THEN 2 ELSE 4 END", "CASE WHEN n <= 30 THEN 'rare' ELSE 'frequent' END",
