@@ -336,7 +336,7 @@ func (b *bot) lead(t *tenure, w http.ResponseWriter, r *http.Request) {
 	case forward.IsForwarded(r):
 		forward.Refused(w, passed, b.replica.refuse)
 	case !whole:
-		b.replica.refuse(w, passed, rpc.ShuttingDown())
+		b.replica.refuse(w, passed, t.requests.why())
 	default:
 		b.replica.forwarding.ServeHTTP(w, passed)
 	}

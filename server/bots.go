@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -29,15 +28,13 @@ type BotConfig struct {
 	Gateway GatewayConfig
 }
 
-var botName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
-
 // validateBots names the first mistake in Bots.
 func (c *Config) validateBots() error {
 	names := make(map[string]bool)
 	byDefault := ""
 	for i, b := range c.Bots {
 		switch {
-		case !botName.MatchString(b.Name):
+		case access.CheckBot(b.Name, nil) != nil:
 			return fmt.Errorf("server: Bots: the name of bot %d must be 1 to 32 lowercase letters, digits and hyphens", i+1)
 		case names[b.Name]:
 			return fmt.Errorf("server: Bots: two bots are named %s", b.Name)

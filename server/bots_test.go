@@ -2,7 +2,7 @@ package server_test
 
 import (
 	"context"
-	"encoding/base64"
+	"database/sql"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +16,7 @@ import (
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server"
+	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -25,15 +26,7 @@ import (
 // addBot adds a bot to a sandbox and its first guild, and returns its configuration.
 func addBot(t testing.TB, sb *sandbox.Sandbox, name string) server.BotConfig {
 	t.Helper()
-	id := sb.AddUser(sandbox.User{Username: name, Bot: true})
-	token := base64.RawStdEncoding.EncodeToString([]byte(id.String())) + ".bot." + name
-	if err := sb.AddToken("Bot "+token, id); err != nil {
-		t.Fatal(err)
-	}
-	if err := sb.AddMember(sb.World().Guild, id); err != nil {
-		t.Fatal(err)
-	}
-	return server.BotConfig{Name: name, Token: token, Gateway: server.GatewayConfig{Off: true}}
+	return server.BotConfig{Name: name, Token: proxytest.AddBot(t, sb, name), Gateway: server.GatewayConfig{Off: true}}
 }
 
 // ask asks a server for a path of plain REST or a page.
@@ -374,6 +367,51 @@ func TestBotsOfReplicas(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestBotsThatWait: a request that waits until its server leads the bot is served there, and
+// the name of the bot does not reach Discord.
+func TestBotsThatWait(t *testing.T) {
+	f := newFleet(t)
+	first, second := addBot(t, f.sb, "first"), addBot(t, f.sb, "second")
+	f.config.Token, f.config.Bots = "", []server.BotConfig{first, second}
+	db, err := sql.Open("pgx", f.config.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	f.join(t).answers(t) // which makes the tables
+	change := func(query string) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Nobody can reach who leads the bots from here on.
+	change("UPDATE leases SET holder = 'nobody', epoch = epoch + 1, until_at = extract(epoch FROM clock_timestamp()) * 1000 + 60000")
+	r := f.join(t)
+	codes := make(chan int, 2)
+	for _, how := range [][]string{{"/bots/second/api/v10/users/@me"}, {"/api/v10/users/@me", "Discord-Bot", "second"}} {
+		go func() {
+			code, _ := r.ask(context.WithoutCancel(t.Context()), how[0], how[1:]...)
+			codes <- code
+		}()
+	}
+	within(t, func() error {
+		if n := r.counts("discordproxy_forwarded_in_progress", `bot="second"`); n != "2" {
+			return fmt.Errorf("%s requests wait", n)
+		}
+		return nil
+	})
+	change("UPDATE leases SET until_at = 0")
+	for range 2 {
+		if code := receive(t, codes); code != http.StatusOK {
+			t.Errorf("a request that has waited: %d", code)
+		}
+	}
+	if n := f.named.Load(); n != 0 {
+		t.Errorf("%d names of bots reached Discord", n)
+	}
 }
 
 // TestBotsShareAddress: a request of one bot that Discord refuses counts for all bots, since

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -125,7 +124,7 @@ func isAboutHealth(r *http.Request) bool {
 func commonHandler(checks health.Checks, warnings func() []string, ending <-chan struct{}, logger *slog.Logger) (http.Handler, error) {
 	service, err := api.NewHealth(api.Config{Health: checks, Ending: ending, Logger: logger})
 	if err != nil {
-		return nil, errors.New("server: " + err.Error())
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", service)

@@ -40,6 +40,7 @@ import (
 type fleet struct {
 	sb     *sandbox.Sandbox
 	config server.Config
+	named  atomic.Int64 // requests to Discord that name a bot of the proxy
 	// blocked has requests to Discord for a path wait while it is not nil.
 	blocked atomic.Pointer[block]
 }
@@ -60,6 +61,7 @@ func newFleetOf(t testing.TB, c sandbox.Config) *fleet {
 	t.Helper()
 	f := &fleet{sb: sandbox.New(c)}
 	discord := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.named.Add(int64(len(r.Header["Discord-Bot"])))
 		if b := f.blocked.Load(); b != nil && strings.HasSuffix(r.URL.Path, b.path) {
 			b.arrived <- struct{}{}
 			select {

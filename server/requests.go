@@ -21,10 +21,11 @@ type requests struct {
 	mu      sync.Mutex
 	all     map[*request]struct{}
 	bodies  forward.Budget
-	began   time.Time     // when the limits of the tenure begin
-	passing bool          // no later request is begun
-	since   time.Time     // of that
-	ended   chan struct{} // has a value after the end of one; nil if nobody asks
+	began   time.Time      // when the limits of the tenure begin
+	passing bool           // no later request is begun
+	reason  *connect.Error // why
+	since   time.Time      // of that
+	ended   chan struct{}  // has a value after the end of one; nil if nobody asks
 }
 
 // request is one in progress.
@@ -102,6 +103,13 @@ func (q *requests) add(one *request) bool {
 	return true
 }
 
+// why returns the reason of pass.
+func (q *requests) why() *connect.Error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.reason
+}
+
 func (q *requests) remove(one *request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -117,7 +125,7 @@ func (q *requests) remove(one *request) {
 func (q *requests) pass(reason *connect.Error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.passing, q.since, q.ended = true, time.Now(), make(chan struct{}, 1)
+	q.passing, q.reason, q.since, q.ended = true, reason, time.Now(), make(chan struct{}, 1)
 	for one := range q.all {
 		switch {
 		case one.ends:

@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -28,15 +27,7 @@ func severalBots(t *testing.T, sb *sandbox.Sandbox) (config string) {
 	t.Cleanup(sb.Close)
 	text := "discord-api-url: " + discord.URL + "/api\nbots:\n"
 	for _, name := range []string{"first", "second"} {
-		id := sb.AddUser(sandbox.User{Username: name, Bot: true})
-		token := base64.RawStdEncoding.EncodeToString([]byte(id.String())) + ".bot." + name
-		if err := sb.AddToken("Bot "+token, id); err != nil {
-			t.Fatal(err)
-		}
-		if err := sb.AddMember(sb.World().Guild, id); err != nil {
-			t.Fatal(err)
-		}
-		text += fmt.Sprintf("- {name: %s, token: %s}\n", name, token)
+		text += fmt.Sprintf("- {name: %s, token: %s}\n", name, proxytest.AddBot(t, sb, name))
 	}
 	config = filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {

@@ -1,7 +1,6 @@
 package serve_test
 
 import (
-	"encoding/base64"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -15,17 +14,6 @@ import (
 	"discordproxy/discord/sandbox"
 	"discordproxy/test/proxytest"
 )
-
-// bot adds a bot to a sandbox and returns its token.
-func bot(t *testing.T, sb *sandbox.Sandbox, name string) string {
-	t.Helper()
-	id := sb.AddUser(sandbox.User{Username: name, Bot: true})
-	token := base64.RawStdEncoding.EncodeToString([]byte(id.String())) + ".bot." + name
-	if err := sb.AddToken("Bot "+token, id); err != nil {
-		t.Fatal(err)
-	}
-	return token
-}
 
 // TestBotsMistakes: an error about the list of bots names the line and the bot, and never a
 // token.
@@ -99,7 +87,7 @@ func TestBotsOfFile(t *testing.T) {
 	t.Cleanup(sb.Close)
 	folder := t.TempDir()
 	path, token := filepath.Join(folder, "config.yaml"), filepath.Join(folder, "token")
-	write(t, token, bot(t, sb, "alerter")+"\n")
+	write(t, token, proxytest.AddBot(t, sb, "alerter")+"\n")
 	text := "discord-api-url: " + discord.URL + "/api\nport: 0\ndata: " + folder + "/data\nstatus: idle\nintents: GUILDS\nbots:\n" +
 		"- {name: main, token: " + sb.World().Token + "}\n" +
 		"- {name: alerts, token-file: " + token + ", status: dnd, intents: [GUILDS, GUILD_MESSAGES], default: true}\n"

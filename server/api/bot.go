@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"discordproxy/server/internal/access"
@@ -21,8 +20,6 @@ const BotName = "default"
 // botHeader names the bot that a request is for. It is the proxy's, and does not reach
 // Discord.
 const botHeader = "Discord-Bot"
-
-var botPath = regexp.MustCompile(`^[a-z0-9-]+$`)
 
 // PathBot passes requests to /bots/NAME/rest to next as requests to /rest for the bot. It
 // must come after what takes keys out of the path.
@@ -49,7 +46,7 @@ func withoutPathBot(w http.ResponseWriter, r *http.Request) *http.Request {
 		out.RequestURI, out.Pattern = out.URL.RequestURI(), ""
 		out.Header.Add(botHeader, name)
 		return out
-	case !below && botPath.MatchString(after) && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+	case !below && access.CheckBot(after, nil) == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		location := after + "/"
 		if r.URL.RawQuery != "" {
 			location += "?" + r.URL.RawQuery

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"encoding/base64"
 	"fmt"
 	"net/http/httptest"
 	"net/url"
@@ -32,12 +31,7 @@ func TestPrometheusOfBots(t *testing.T) {
 	t.Cleanup(discord.Close)
 	text := "discord-api-url: " + discord.URL + "/api\nbots:\n"
 	for _, name := range []string{"first", "second"} {
-		id := sb.AddUser(sandbox.User{Username: name, Bot: true})
-		token := base64.RawStdEncoding.EncodeToString([]byte(id.String())) + ".bot." + name
-		if err := sb.AddToken("Bot "+token, id); err != nil {
-			t.Fatal(err)
-		}
-		text += fmt.Sprintf("- {name: %s, token: %s}\n", name, token)
+		text += fmt.Sprintf("- {name: %s, token: %s}\n", name, proxytest.AddBot(t, sb, name))
 	}
 	config := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
