@@ -159,19 +159,34 @@ func Guarded(t testing.TB, sb *sandbox.Sandbox, rules string) *Proxy {
 // WaitReady waits until the bot's token was found good.
 func (p *Proxy) WaitReady(t testing.TB) {
 	t.Helper()
+	conn := p.dial(t)
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	stream, err := grpc_health_v1.NewHealthClient(conn).Watch(ctx, new(grpc_health_v1.HealthCheckRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for {
-		resp, err := grpc_health_v1.NewHealthClient(p.Dial(t)).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		response, err := stream.Recv()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if resp.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING {
+		if response.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING {
 			return
 		}
 	}
 }
 
-// Dial returns a connection of grpc-go to the server.
+// Dial returns a connection of grpc-go to the server. It is closed at the end of the test.
 func (p *Proxy) Dial(t testing.TB) *grpc.ClientConn {
+	t.Helper()
+	conn := p.dial(t)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func (p *Proxy) dial(t testing.TB) *grpc.ClientConn {
 	t.Helper()
 	how := insecure.NewCredentials()
 	if p.Trust != nil {
@@ -181,7 +196,6 @@ func (p *Proxy) Dial(t testing.TB) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
 
