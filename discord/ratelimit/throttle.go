@@ -408,7 +408,11 @@ func (t *throttle) inferFromRest(free instant, wait time.Duration, h hint) {
 	case t.kind == fixed && t.sure && t.got > 0 && t.got >= t.proved:
 		t.limit, t.per = t.got, free.sub(t.first)
 	case t.got < t.taken:
-		t.kind, t.limit, t.per = sliding, 1, d/time.Duration(t.taken)+2*headerStep
+		per := d / time.Duration(t.taken)
+		if t.got > 1 { // calls were rarer before, so that units came back unused
+			per = min(per, free.sub(t.first)/time.Duration(t.got))
+		}
+		t.kind, t.limit, t.per = sliding, 1, per+2*headerStep
 	case h.known && h.limit > 1 && h.limit <= t.taken && h.after > wait*5/4 &&
 		(h.after-wait)/time.Duration(h.limit-1) >= wait*9/10:
 		// (limit-1) units come back after the first one.

@@ -28,3 +28,31 @@ func TestAnswerOvertakenByTheNextRun(t *testing.T) {
 		}
 	}
 }
+
+// TestPaceOfAGatheringRun: calls that were rare at first, and came faster until one
+// was refused, do not average to the pace of the limit.
+func TestPaceOfAGatheringRun(t *testing.T) {
+	const unit = 125 * time.Millisecond // two of them in a sliding window
+	at := modelStart
+	var th throttle
+	call := func(after time.Duration) {
+		at = at.add(after)
+		th.send(at, 0)
+		th.accepted(at.add(100*time.Millisecond), at)
+	}
+	for range 5 {
+		call(unit)
+	}
+	th.refused(at.add(110*time.Millisecond), at.add(10*time.Millisecond), unit-10*time.Millisecond, true, hint{shared: true})
+	at = at.add(3 * time.Second) // at rest
+	for range 12 {
+		call(800 * time.Millisecond)
+	}
+	for range 4 {
+		call(93 * time.Millisecond)
+	}
+	th.refused(at.add(162*time.Millisecond), at.add(62*time.Millisecond), 34*time.Millisecond, true, hint{shared: true})
+	if th.kind != sliding || th.per < unit/2 || th.per > 2*unit {
+		t.Errorf("the pace of %v is taken for %d in %v", unit, th.limit, th.per)
+	}
+}
