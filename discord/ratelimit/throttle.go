@@ -331,7 +331,7 @@ func (t *throttle) refused(now, sent instant, wait time.Duration, waitKnown bool
 
 // infer explains a refusal after which a unit is free at the given moment.
 func (t *throttle) infer(free instant, wait time.Duration, h hint) {
-	kind, per := t.kind, t.per
+	kind, per, counted := t.kind, t.per, t.counted
 	t.guess, t.counted = false, 0
 	defer func() { t.held = 0 }()
 	switch {
@@ -353,6 +353,11 @@ func (t *throttle) infer(free instant, wait time.Duration, h hint) {
 			if t.proved > 0 && t.proved+1-int((t.per+single/2)/single) <= 1 {
 				unit, t.limit = single, 1
 			}
+		}
+		if known := min(counted, patience) / 4; t.kind == sliding && t.taken < known {
+			// A few calls may have met another limit than the many before, while
+			// several limits are taken for one.
+			unit = (unit*time.Duration(t.taken) + per*time.Duration(known)) / time.Duration(t.taken+known)
 		}
 		if t.vague && t.kind == sliding {
 			unit = max(unit, t.per*5/4)

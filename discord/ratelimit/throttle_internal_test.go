@@ -56,3 +56,25 @@ func TestPaceOfAGatheringRun(t *testing.T) {
 		t.Errorf("the pace of %v is taken for %d in %v", unit, th.limit, th.per)
 	}
 }
+
+// TestPaceAfterAShortRun: a 429 after a single call, which may be of another limit, does
+// not outweigh a pace that many calls have shown. A second one does.
+func TestPaceAfterAShortRun(t *testing.T) {
+	const unit = 80 * time.Millisecond
+	at := modelStart
+	th := throttle{
+		kind: sliding, limit: 1, per: unit, counted: 70, span: 70 * unit, flight: 2, calm: patience,
+		until: at, anchor: at, full: at, binding: at,
+	}
+	for refusals, bounds := range [][2]time.Duration{{unit + 1, 5 * unit / 2}, {5 * unit, 7 * unit}} {
+		at = th.next(at, 0)
+		th.send(at, 0)
+		th.accepted(at.add(20*time.Millisecond), at)
+		at = at.add(20 * time.Millisecond)
+		now := at.add(20 * time.Millisecond)
+		th.refused(now, at, th.anchor.add(6*unit).sub(now), true, hint{})
+		if th.per < bounds[0] || th.per > bounds[1] {
+			t.Errorf("after %d 429s the pace is %v, want %v to %v", refusals+1, th.per, bounds[0], bounds[1])
+		}
+	}
+}
