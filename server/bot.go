@@ -50,6 +50,7 @@ type bot struct {
 	place    *place             // nil if nothing survives a restart
 	replica  *replica           // nil if no other server can reach this one
 	unsaved  []string           // why nothing survives a restart, empty if it does
+	all      func() bots        // of the server
 	// fleets describes the replicas of all bots, and metricsPage is the server's. checks are
 	// about this bot. Run sets metricsPage and checks before the first request.
 	fleets      func(context.Context) *pb.GetFleetResponse

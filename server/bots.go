@@ -180,6 +180,21 @@ func (b *bot) named(err error) error {
 	return fmt.Errorf("bot %s: %w", b.label, err)
 }
 
+// byToken returns the bot whose own token an Authorization is, or -1.
+func (all bots) byToken(authorization string) int {
+	return slices.IndexFunc(all, func(b *bot) bool { return b.isOwn(authorization) })
+}
+
+// otherBot returns the name of the bot whose own token an Authorization is, or "" if it is
+// that of no bot or of b.
+func (b *bot) otherBot(authorization string) string {
+	all := b.all()
+	if i := all.byToken(authorization); i >= 0 && all[i] != b {
+		return all[i].name
+	}
+	return ""
+}
+
 // guard authorizes clients for the bot.
 func (b *bot) guard() *access.Guard { return b.gate.guard.ForBot(b.name) }
 

@@ -45,8 +45,8 @@ func (l live) setToken(token string) {
 }
 
 // openGateway puts the parts together, where an earlier run has left them. They do
-// nothing before run. prefix comes before the path of the websocket for bots.
-func openGateway(c Config, prefix string, client *discord.Client, d *data, saved savedState) (live, error) {
+// nothing before run. c is the configuration of b with its newest token.
+func openGateway(b *bot, c Config, client *discord.Client, d *data, saved savedState) (live, error) {
 	if c.Gateway.Off {
 		return live{}, nil
 	}
@@ -57,8 +57,8 @@ func openGateway(c Config, prefix string, client *discord.Client, d *data, saved
 	}
 	guilds := gateway.NewGuilds(intents)
 	proxy, err := gatewayproxy.New(gatewayproxy.Config{
-		Hub: hub, Guilds: guilds, Intents: intents, IsOwn: client.IsOwn,
-		URL: c.Gateway.ProxyURL, Prefix: prefix, StateBytes: c.Gateway.StateBytes, Flush: d.flush, Logger: c.Logger,
+		Hub: hub, Guilds: guilds, Intents: intents, IsOwn: client.IsOwn, OtherBot: b.otherBot,
+		URL: c.Gateway.ProxyURL, Prefix: b.prefix, StateBytes: c.Gateway.StateBytes, Flush: d.flush, Logger: c.Logger,
 	})
 	if err != nil {
 		return live{}, err

@@ -115,7 +115,7 @@ func (s *Server) openBots(ctx context.Context, configs []Config) error {
 		b := &bot{
 			name: names[i], config: c, gate: s.gate, incoming: s.incoming, traces: s.traces, audit: audit,
 			history: history.New(), load: newLoad(), unsaved: unsaved, fleets: s.fleet, address: address,
-			surplus: make(chan struct{}),
+			surplus: make(chan struct{}), all: func() bots { return s.bots },
 		}
 		if len(s.config.Bots) > 0 {
 			b.label = b.name
