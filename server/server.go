@@ -32,6 +32,7 @@ import (
 	"discordproxy/server/internal/listener"
 	"discordproxy/server/internal/metrics"
 	"discordproxy/server/internal/rpc"
+	"discordproxy/server/internal/tracing"
 )
 
 // Server is a whole Discord Proxy for one bot or several.
@@ -41,7 +42,7 @@ type Server struct {
 	incoming *incoming
 	places   *places
 	bots     bots
-	traces   *traces
+	tracing  *tracing.Tracing // nil if nobody wants traces
 	ran      atomic.Bool
 	closed   sync.Once
 }
@@ -79,7 +80,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if s.incoming, err = openHooks(c, s.gate); err != nil {
 		return nil, err
 	}
-	if s.traces, err = startTracing(c); err != nil {
+	if s.tracing, err = startTracing(c); err != nil {
 		return nil, err
 	}
 	if err := s.openBots(ctx, configs); err != nil {
@@ -113,12 +114,15 @@ func (s *Server) openBots(ctx context.Context, configs []Config) error {
 	}
 	for i, c := range configs {
 		b := &bot{
-			name: names[i], config: c, gate: s.gate, incoming: s.incoming, traces: s.traces, audit: audit,
+			name: names[i], config: c, gate: s.gate, incoming: s.incoming, audit: audit,
 			history: history.New(), load: newLoad(), unsaved: unsaved, fleets: s.fleet, address: address,
 			surplus: make(chan struct{}), all: func() bots { return s.bots },
 		}
 		if len(s.config.Bots) > 0 {
 			b.label = b.name
+		}
+		if b.traces, err = tracesOf(s.tracing, b.label); err != nil {
+			return err
 		}
 		if i > 0 {
 			b.prefix = "/bots/" + b.name
@@ -170,7 +174,7 @@ func (s *Server) Close() {
 	s.closed.Do(func() {
 		s.bots.close()
 		s.places.close()
-		s.traces.close()
+		endTracing(s.tracing, s.config.Logger)
 	})
 }
 
@@ -186,7 +190,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	if s.ran.Swap(true) {
 		return errors.New("server: Run was called before")
 	}
-	defer s.Close()
+	defer s.Close() //nolint:contextcheck // it saves after ctx has ended
 	ctx, stop := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup
 	defer parts.Wait()
