@@ -120,6 +120,16 @@ type bots []*bot
 // several reports whether the configuration names bots.
 func (all bots) several() bool { return all[0].label != "" }
 
+// check returns what is wrong with the settings of the first bot that could not lead.
+func (all bots) check() error {
+	for _, b := range all {
+		if err := b.check(); err != nil {
+			return b.named(err)
+		}
+	}
+	return nil
+}
+
 // prepare has each bot begin a tenure unless another server leads it. Servers get the
 // bots in the same order, so that two of them do not wait for each other.
 func (all bots) prepare(ctx context.Context, p *places) error {

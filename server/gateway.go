@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"net"
 
 	"discordproxy/discord"
@@ -118,18 +117,11 @@ func (l live) run(ctx context.Context, begin <-chan struct{}) {
 
 // openProxy has bots use the gateway through the server on addr, if the
 // configuration says so. It must be called before run.
-func (l live) openProxy(c Config, open bool, guard *access.Guard, addr net.Addr, observers calls.Observers) error {
-	switch {
-	case l.gateway == nil || c.Gateway.Proxy == Off || c.Gateway.Proxy == OnLoopback && !listener.IsLoopback(addr):
-		return nil
-	case open:
-		return errors.New(
-			"--gateway-proxy would let anyone who can reach the server run the bot: " +
-				"it needs --auth-file or --tls-client-ca, or a loopback address",
-		)
+func (l live) openProxy(c Config, guard *access.Guard, addr net.Addr, observers calls.Observers) {
+	if l.gateway == nil || c.Gateway.Proxy == Off || c.Gateway.Proxy == OnLoopback && !listener.IsLoopback(addr) {
+		return
 	}
 	l.proxy.Open(l.gateway, guard, append(calls.Observers{calls.Log(c.Logger)}, observers...))
-	return nil
 }
 
 // observe has metrics read how the gateway is, until end is called.

@@ -98,11 +98,6 @@ func (s *Server) openBots(ctx context.Context, configs []Config) error {
 	for i, c := range configs {
 		ids[i] = botOf(c)
 	}
-	var unsaved []string
-	var err error
-	if s.places, unsaved, err = openPlaces(ctx, s.config, ids); err != nil {
-		return err
-	}
 	var address *ratelimit.Address
 	if len(configs) > 1 {
 		address = new(ratelimit.Address)
@@ -115,12 +110,13 @@ func (s *Server) openBots(ctx context.Context, configs []Config) error {
 	for i, c := range configs {
 		b := &bot{
 			name: names[i], config: c, gate: s.gate, incoming: s.incoming, audit: audit,
-			history: history.New(), load: newLoad(), unsaved: unsaved, fleets: s.fleet, address: address,
+			history: history.New(), load: newLoad(), fleets: s.fleet, address: address,
 			surplus: make(chan struct{}), all: func() bots { return s.bots },
 		}
 		if len(s.config.Bots) > 0 {
 			b.label = b.name
 		}
+		var err error
 		if b.traces, err = tracesOf(s.tracing, b.label); err != nil {
 			return err
 		}
@@ -131,6 +127,17 @@ func (s *Server) openBots(ctx context.Context, configs []Config) error {
 		b.metrics = b.newMetrics(first)
 		first = cmp.Or(first, b.metrics)
 		s.bots = append(s.bots, b)
+	}
+	if err := s.bots.check(); err != nil {
+		return err
+	}
+	var unsaved []string
+	var err error
+	if s.places, unsaved, err = openPlaces(ctx, s.config, ids); err != nil {
+		return err
+	}
+	for _, b := range s.bots {
+		b.unsaved = unsaved
 	}
 	return s.bots.prepare(ctx, s.places)
 }
@@ -229,6 +236,11 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 func (s *Server) handler(ctx context.Context, how serving, warnings []string) (all http.Handler, begin func(), err error) {
 	c := &choice{all: s.bots, handlers: make([]http.Handler, len(s.bots)), hooks: s.incoming}
 	begins := make([]func(), len(s.bots))
+	for _, b := range s.bots {
+		if err := b.checkAddress(how.addr); err != nil {
+			return nil, nil, b.named(err)
+		}
+	}
 	metricsPage := s.metricsPage()
 	for i, b := range s.bots {
 		b.checks, b.metricsPage = health.Checks{shutdownCheck(ctx), b.usable}, metricsPage

@@ -114,9 +114,7 @@ func (t *tenure) serve(ctx context.Context, addr net.Addr, healthPages http.Hand
 		return err
 	}
 	service := t.service(addr)
-	if err := t.live.openProxy(b.config, b.gate.isOpen(addr), b.guard(), addr, service.Observers); err != nil {
-		return err
-	}
+	t.live.openProxy(b.config, b.guard(), addr, service.Observers)
 	handler, err := api.New(service)
 	if err != nil {
 		return err
