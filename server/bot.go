@@ -50,6 +50,7 @@ type bot struct {
 	place    *place             // nil if nothing survives a restart
 	replica  *replica           // nil if no other server can reach this one
 	unsaved  []string           // why nothing survives a restart, empty if it does
+	all      func() bots        // of the server
 	// fleets describes the replicas of all bots, and metricsPage is the server's. checks are
 	// about this bot. Run sets metricsPage and checks before the first request.
 	fleets      func(context.Context) *pb.GetFleetResponse
@@ -81,6 +82,36 @@ type serving struct {
 	parts *sync.WaitGroup
 	// ended ends when the last request has.
 	ended context.Context //nolint:containedctx // it is the server's
+}
+
+// check returns what is wrong with the settings that only a tenure uses. A server that never
+// led would otherwise show this when it has to take over. It puts together the parts of a
+// tenure that depend on settings alone, and drops them.
+func (b *bot) check() error {
+	up, err := newUpstream(b.config, nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer up.end()
+	live, err := openGateway(b, b.config, up.client, nil, savedState{})
+	live.end()
+	return err
+}
+
+// checkAddress returns which settings strangers who can reach addr could abuse.
+func (b *bot) checkAddress(addr net.Addr) error {
+	switch {
+	case !b.gate.isOpen(addr):
+		return nil
+	case b.config.ShowContents:
+		return errors.New("--dashboard-show-content would show the contents of calls to anyone: listen on a loopback address")
+	case !b.config.Gateway.Off && b.config.Gateway.Proxy == On:
+		return errors.New(
+			"--gateway-proxy would let anyone who can reach the server run the bot: " +
+				"it needs --auth-file or --tls-client-ca, or a loopback address",
+		)
+	}
+	return nil
 }
 
 // prepare opens what the bot keeps, and begins a tenure unless another server leads.

@@ -120,6 +120,16 @@ type bots []*bot
 // several reports whether the configuration names bots.
 func (all bots) several() bool { return all[0].label != "" }
 
+// check returns what is wrong with the settings of the first bot that could not lead.
+func (all bots) check() error {
+	for _, b := range all {
+		if err := b.check(); err != nil {
+			return b.named(err)
+		}
+	}
+	return nil
+}
+
 // prepare has each bot begin a tenure unless another server leads it. Servers get the
 // bots in the same order, so that two of them do not wait for each other.
 func (all bots) prepare(ctx context.Context, p *places) error {
@@ -178,6 +188,21 @@ func (b *bot) named(err error) error {
 		return err
 	}
 	return fmt.Errorf("bot %s: %w", b.label, err)
+}
+
+// byToken returns the bot whose own token an Authorization is, or -1.
+func (all bots) byToken(authorization string) int {
+	return slices.IndexFunc(all, func(b *bot) bool { return b.isOwn(authorization) })
+}
+
+// otherBot returns the name of the bot whose own token an Authorization is, or "" if it is
+// that of no bot or of b.
+func (b *bot) otherBot(authorization string) string {
+	all := b.all()
+	if i := all.byToken(authorization); i >= 0 && all[i] != b {
+		return all[i].name
+	}
+	return ""
 }
 
 // guard authorizes clients for the bot.

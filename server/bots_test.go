@@ -1,8 +1,11 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
@@ -21,6 +25,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
+	"github.com/coder/websocket"
 )
 
 // addBot adds a bot to a sandbox and its first guild, and returns its configuration.
@@ -192,6 +197,102 @@ func readyAt(r *running, path string) error {
 	return nil
 }
 
+// identifies identifies with a token at a bot's gateway, by the opcode of IDENTIFY or RESUME,
+// and returns the type of the first payload after HELLO, or how the connection is closed.
+func (r *running) identifies(t *testing.T, path string, op int, token string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	ws, resp, err := websocket.Dial(ctx, "ws://"+r.address+path+"?v=10&encoding=json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body != nil {
+		_ = resp.Body.Close()
+	}
+	defer func() { _ = ws.CloseNow() }()
+	hello := fmt.Sprintf(`{"op": %d, "d": {"token": %q, "properties": {}, "intents": 1, "session_id": "x", "seq": 1}}`, op, token)
+	if err := ws.Write(ctx, websocket.MessageText, []byte(hello)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, data, err := ws.Read(ctx)
+		if closed, ok := errors.AsType[websocket.CloseError](err); ok {
+			return fmt.Sprintf("%d %s", closed.Code, closed.Reason)
+		}
+		var payload struct {
+			Op   int
+			Type string `json:"t"`
+		}
+		if err = cmp.Or(err, json.Unmarshal(data, &payload)); err != nil {
+			t.Fatal(err)
+		}
+		if payload.Op != 10 {
+			return payload.Type
+		}
+	}
+	t.Fatal("there are two payloads HELLO")
+	panic("unreachable")
+}
+
+// TestTokenOfAnotherBot: a client that identifies at the gateway of one bot with the token of
+// another one learns which bot's token it is, and where that bot's gateway is.
+func TestTokenOfAnotherBot(t *testing.T) {
+	const refused = "4004 Authentication failed: "
+	for name, guarded := range map[string]bool{"open": false, "with clients": true} {
+		t.Run(name, func(t *testing.T) {
+			sb := sandbox.New(sandbox.Config{Unlimited: true})
+			t.Cleanup(sb.Close)
+			discord := httptest.NewServer(sb)
+			t.Cleanup(discord.Close)
+			first, second := addBot(t, sb, "first"), addBot(t, sb, strings.Repeat("s", 32))
+			first.Gateway, second.Gateway = server.GatewayConfig{}, server.GatewayConfig{}
+			var log lockedBuffer
+			c := server.Config{
+				Bots: []server.BotConfig{first, second}, APIURL: discord.URL + "/api", Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			}
+			paths := []string{"/gateway", "/bots/first/gateway", "/bots/" + second.Name + "/gateway"}
+			var key string
+			if guarded {
+				var hash string
+				key, hash = server.NewKey()
+				c.AuthFile, c.Auth = "auth.yaml", fmt.Appendf(nil, "clients: [{name: shop, hashes: [%q]}]", hash)
+				paths = append(paths, "/k/"+key+"/gateway") // lets the client in, whatever its token
+			}
+			r := run(t, c)
+			r.key = key
+			defer func() {
+				r.stop()
+				<-r.done
+			}()
+			r.answers(t)
+			for _, path := range paths {
+				own, other := first, second
+				if strings.Contains(path, second.Name) {
+					own, other = second, first
+				}
+				if got := r.identifies(t, path, 2, own.Token); got != "READY" {
+					t.Errorf("the bot's own token at %s: %s", path, got)
+				}
+				want := refused + "the token is that of another bot: connect to /bots/" + other.Name + "/gateway"
+				for _, op := range []int{2, 6} {
+					if got := r.identifies(t, path, op, other.Token); got != want {
+						t.Errorf("opcode %d with the token of %s at %s: %s", op, other.Name, path, got)
+					}
+				}
+				// Only the whole token proves anything.
+				if got := r.identifies(t, path, 2, other.Token+"x"); !strings.HasPrefix(got, refused) || strings.Contains(got, other.Name) {
+					t.Errorf("a wrong token at %s: %s", path, got)
+				}
+			}
+			if text := log.String(); !strings.Contains(text, "the token is that of another bot: connect to /bots/first/gateway") ||
+				strings.Contains(text, first.Token) || strings.Contains(text, second.Token) {
+				t.Errorf("the log:\n%s", text)
+			}
+		})
+	}
+}
+
 // TestBotsApart: a bot whose token Discord refuses does not keep others from working, and
 // works once it has a good one.
 func TestBotsApart(t *testing.T) {
@@ -348,6 +449,9 @@ func TestBotsOfReplicas(t *testing.T) {
 		}
 		if code, text := r.ask(t.Context(), "/api/v10/users/@me", "Authorization", "Bot "+second.Token); code != http.StatusOK || !strings.Contains(text, "second") {
 			t.Errorf("a bot's own token: %d %s", code, text)
+		}
+		if got := r.identifies(t, "/bots/second/gateway", 2, first.Token); !strings.HasSuffix(got, "connect to /bots/first/gateway") {
+			t.Errorf("the token of another bot: %s", got)
 		}
 		within(t, func() error {
 			code, text := r.ask(t.Context(), "/bots/second/api/v10/gateway/bot")

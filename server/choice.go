@@ -85,7 +85,7 @@ func (c *choice) byToken(r *http.Request) int {
 	if len(given) != 1 || !rest.Serves(r) {
 		return -1
 	}
-	return slices.IndexFunc(c.all, func(b *bot) bool { return b.isOwn(given[0]) })
+	return c.all.byToken(given[0])
 }
 
 // unknownBot refuses requests for bots that the server does not have, and names those that

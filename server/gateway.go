@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"net"
 
 	"discordproxy/discord"
@@ -45,8 +44,8 @@ func (l live) setToken(token string) {
 }
 
 // openGateway puts the parts together, where an earlier run has left them. They do
-// nothing before run. prefix comes before the path of the websocket for bots.
-func openGateway(c Config, prefix string, client *discord.Client, d *data, saved savedState) (live, error) {
+// nothing before run. c is the configuration of b with its newest token.
+func openGateway(b *bot, c Config, client *discord.Client, d *data, saved savedState) (live, error) {
 	if c.Gateway.Off {
 		return live{}, nil
 	}
@@ -57,8 +56,8 @@ func openGateway(c Config, prefix string, client *discord.Client, d *data, saved
 	}
 	guilds := gateway.NewGuilds(intents)
 	proxy, err := gatewayproxy.New(gatewayproxy.Config{
-		Hub: hub, Guilds: guilds, Intents: intents, IsOwn: client.IsOwn,
-		URL: c.Gateway.ProxyURL, Prefix: prefix, StateBytes: c.Gateway.StateBytes, Flush: d.flush, Logger: c.Logger,
+		Hub: hub, Guilds: guilds, Intents: intents, IsOwn: client.IsOwn, OtherBot: b.otherBot,
+		URL: c.Gateway.ProxyURL, Prefix: b.prefix, StateBytes: c.Gateway.StateBytes, Flush: d.flush, Logger: c.Logger,
 	})
 	if err != nil {
 		return live{}, err
@@ -118,18 +117,11 @@ func (l live) run(ctx context.Context, begin <-chan struct{}) {
 
 // openProxy has bots use the gateway through the server on addr, if the
 // configuration says so. It must be called before run.
-func (l live) openProxy(c Config, open bool, guard *access.Guard, addr net.Addr, observers calls.Observers) error {
-	switch {
-	case l.gateway == nil || c.Gateway.Proxy == Off || c.Gateway.Proxy == OnLoopback && !listener.IsLoopback(addr):
-		return nil
-	case open:
-		return errors.New(
-			"--gateway-proxy would let anyone who can reach the server run the bot: " +
-				"it needs --auth-file or --tls-client-ca, or a loopback address",
-		)
+func (l live) openProxy(c Config, guard *access.Guard, addr net.Addr, observers calls.Observers) {
+	if l.gateway == nil || c.Gateway.Proxy == Off || c.Gateway.Proxy == OnLoopback && !listener.IsLoopback(addr) {
+		return
 	}
 	l.proxy.Open(l.gateway, guard, append(calls.Observers{calls.Log(c.Logger)}, observers...))
-	return nil
 }
 
 // observe has metrics read how the gateway is, until end is called.

@@ -32,6 +32,7 @@ import (
 	"discordproxy/server/internal/listener"
 	"discordproxy/server/internal/metrics"
 	"discordproxy/server/internal/rpc"
+	"discordproxy/server/internal/tracing"
 )
 
 // Server is a whole Discord Proxy for one bot or several.
@@ -41,7 +42,7 @@ type Server struct {
 	incoming *incoming
 	places   *places
 	bots     bots
-	traces   *traces
+	tracing  *tracing.Tracing // nil if nobody wants traces
 	ran      atomic.Bool
 	closed   sync.Once
 }
@@ -79,7 +80,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if s.incoming, err = openHooks(c, s.gate); err != nil {
 		return nil, err
 	}
-	if s.traces, err = startTracing(c); err != nil {
+	if s.tracing, err = startTracing(c); err != nil {
 		return nil, err
 	}
 	if err := s.openBots(ctx, configs); err != nil {
@@ -97,11 +98,6 @@ func (s *Server) openBots(ctx context.Context, configs []Config) error {
 	for i, c := range configs {
 		ids[i] = botOf(c)
 	}
-	var unsaved []string
-	var err error
-	if s.places, unsaved, err = openPlaces(ctx, s.config, ids); err != nil {
-		return err
-	}
 	var address *ratelimit.Address
 	if len(configs) > 1 {
 		address = new(ratelimit.Address)
@@ -113,12 +109,16 @@ func (s *Server) openBots(ctx context.Context, configs []Config) error {
 	}
 	for i, c := range configs {
 		b := &bot{
-			name: names[i], config: c, gate: s.gate, incoming: s.incoming, traces: s.traces, audit: audit,
-			history: history.New(), load: newLoad(), unsaved: unsaved, fleets: s.fleet, address: address,
-			surplus: make(chan struct{}),
+			name: names[i], config: c, gate: s.gate, incoming: s.incoming, audit: audit,
+			history: history.New(), load: newLoad(), fleets: s.fleet, address: address,
+			surplus: make(chan struct{}), all: func() bots { return s.bots },
 		}
 		if len(s.config.Bots) > 0 {
 			b.label = b.name
+		}
+		var err error
+		if b.traces, err = tracesOf(s.tracing, b.label); err != nil {
+			return err
 		}
 		if i > 0 {
 			b.prefix = "/bots/" + b.name
@@ -127,6 +127,17 @@ func (s *Server) openBots(ctx context.Context, configs []Config) error {
 		b.metrics = b.newMetrics(first)
 		first = cmp.Or(first, b.metrics)
 		s.bots = append(s.bots, b)
+	}
+	if err := s.bots.check(); err != nil {
+		return err
+	}
+	var unsaved []string
+	var err error
+	if s.places, unsaved, err = openPlaces(ctx, s.config, ids); err != nil {
+		return err
+	}
+	for _, b := range s.bots {
+		b.unsaved = unsaved
 	}
 	return s.bots.prepare(ctx, s.places)
 }
@@ -170,7 +181,7 @@ func (s *Server) Close() {
 	s.closed.Do(func() {
 		s.bots.close()
 		s.places.close()
-		s.traces.close()
+		endTracing(s.tracing, s.config.Logger)
 	})
 }
 
@@ -186,7 +197,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	if s.ran.Swap(true) {
 		return errors.New("server: Run was called before")
 	}
-	defer s.Close()
+	defer s.Close() //nolint:contextcheck // it saves after ctx has ended
 	ctx, stop := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup
 	defer parts.Wait()
@@ -225,6 +236,11 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 func (s *Server) handler(ctx context.Context, how serving, warnings []string) (all http.Handler, begin func(), err error) {
 	c := &choice{all: s.bots, handlers: make([]http.Handler, len(s.bots)), hooks: s.incoming}
 	begins := make([]func(), len(s.bots))
+	for _, b := range s.bots {
+		if err := b.checkAddress(how.addr); err != nil {
+			return nil, nil, b.named(err)
+		}
+	}
 	metricsPage := s.metricsPage()
 	for i, b := range s.bots {
 		b.checks, b.metricsPage = health.Checks{shutdownCheck(ctx), b.usable}, metricsPage

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,35 +95,72 @@ func TestTakeoverFails(t *testing.T) {
 	f.leadsAfter(t)
 }
 
-// TestTakeoverCannotServe is TestTakeoverFails for a server whose parts are complete, but
-// whose settings do not let them serve.
-func TestTakeoverCannotServe(t *testing.T) {
-	f := newFleet(t)
-	first := f.join(t)
-	within(t, first.ready)
-	lis, err := server.Listen(t.Context(), []string{"0.0.0.0"}, 0, 0)
+// startFails starts a server that listens on a host, and returns why it does not run.
+func startFails(t *testing.T, c server.Config, host string) error {
+	t.Helper()
+	lis, err := server.Listen(t.Context(), []string{host}, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := f.config
-	c.ShowContents = true
-	_, port, _ := net.SplitHostPort(lis.Addr().String())
-	c.Advertise = "127.0.0.1:" + port
+	defer lis.Close()
+	if c.Database != "" {
+		_, port, _ := net.SplitHostPort(lis.Addr().String())
+		c.Advertise = "127.0.0.1:" + port
+	}
 	srv, err := server.New(c)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	second := serve(t, srv, lis)
-	t.Cleanup(func() {
-		second.stop()
-		<-second.done
-		second.over.CloseIdleConnections()
+	r := serve(t, srv, lis)
+	defer r.over.CloseIdleConnections()
+	defer r.stop()
+	return receive(t, r.ended)
+}
+
+// TestSettingsOfFollower: a server whose settings do not let it lead ends at its start with
+// the reason, whether it would lead or follow.
+func TestSettingsOfFollower(t *testing.T) {
+	f := newFleet(t)
+	first, second := addBot(t, f.sb, "first"), addBot(t, f.sb, "second")
+	f.config.Token, f.config.Bots = "", []server.BotConfig{first, second}
+	leader := f.join(t)
+	within(t, leader.ready)
+	const loopback, open = "127.0.0.1", "0.0.0.0"
+	for want, tt := range map[string]struct {
+		host   string
+		change func(*server.Config)
+	}{
+		"bot first: ratelimit: an InvalidRequestLimit of 1 lets no call go": {loopback, func(c *server.Config) { c.InvalidRequestLimit = 1 }},
+		"bot second: discord: the bot token contains an invalid character":  {loopback, func(c *server.Config) { c.Bots[1].Token += "\u00e4" }},
+		`bot first: gateway: status "away" is not one of`: {loopback, func(c *server.Config) {
+			c.Bots[0].Gateway = server.GatewayConfig{Status: "away"}
+		}},
+		"bot second: gateway: an activity of 1000 characters": {loopback, func(c *server.Config) {
+			c.Bots[1].Gateway = server.GatewayConfig{Activity: strings.Repeat("x", 1000)}
+		}},
+		"bot first: --dashboard-show-content would show the contents": {open, func(c *server.Config) { c.ShowContents = true }},
+		"bot second: --gateway-proxy would let anyone": {open, func(c *server.Config) {
+			c.Bots[1].Gateway = server.GatewayConfig{Proxy: server.On}
+		}},
+	} {
+		c := f.config
+		c.Bots = slices.Clone(c.Bots)
+		tt.change(&c)
+		follows := startFails(t, c, tt.host)
+		c.Database = ""
+		leads := startFails(t, c, tt.host)
+		if follows == nil || leads == nil || !strings.HasPrefix(follows.Error(), want) || follows.Error() != leads.Error() {
+			t.Errorf("want %s\na follower ended with %v\na leader ended with %v", want, follows, leads)
+		}
+	}
+	// What would be a mistake elsewhere is none here.
+	fine := f.join(t, func(c *server.Config) {
+		c.ShowContents = true
+		c.Bots = slices.Clone(c.Bots)
+		c.Bots[1].Gateway = server.GatewayConfig{Proxy: server.On}
 	})
-	second.address = c.Advertise
-	within(t, second.ready)
-	handsOver(t, first)
-	endsWithoutTakeover(t, second, "--dashboard-show-content")
-	f.leadsAfter(t)
+	within(t, fine.ready)
+	within(t, leader.ready)
 }
 
 // TestTakeoverIsRepeated: a server that gets the lease while the database fails follows

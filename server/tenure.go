@@ -98,7 +98,7 @@ func (t *tenure) assemble(ctx context.Context) (err error) {
 	t.savedToken = newSavedToken(t.login, c.Token)
 	t.savedToken.restore(saved)
 	t.data.add(t.savedToken)
-	if t.live, err = openGateway(c, b.prefix, t.up.client, t.data, saved); err != nil {
+	if t.live, err = openGateway(b, c, t.up.client, t.data, saved); err != nil {
 		return err
 	}
 	t.unwatch = append(t.unwatch, t.live.observe(b.metrics))
@@ -114,9 +114,7 @@ func (t *tenure) serve(ctx context.Context, addr net.Addr, healthPages http.Hand
 		return err
 	}
 	service := t.service(addr)
-	if err := t.live.openProxy(b.config, b.gate.isOpen(addr), b.guard(), addr, service.Observers); err != nil {
-		return err
-	}
+	t.live.openProxy(b.config, b.guard(), addr, service.Observers)
 	handler, err := api.New(service)
 	if err != nil {
 		return err

@@ -123,9 +123,9 @@ func TestGatewayProxyAccess(t *testing.T) {
 		reason     string
 	}{
 		"no right":           {"/gateway", sender, 4004, "client sender may not call SubscribeEvents"},
-		"no key":             {"/gateway", "discordproxy", 4004, "a key is required"},
-		"an unknown key":     {"/gateway", "dp_" + strings.Repeat("x", 43), 4004, "is unknown"},
-		"another token":      {"/gateway", "MTIz.abc.def", 4004, "is unknown"},
+		"no key":             {"/gateway", "discordproxy", 4004, "a key is required: use it as the token in IDENTIFY"},
+		"an unknown key":     {"/gateway", "dp_" + strings.Repeat("x", 43), 4004, "the token in IDENTIFY is unknown"},
+		"another token":      {"/gateway", "MTIz.abc.def", 4004, "the token in IDENTIFY is unknown: use a client key or the bot's own token"},
 		"an unknown in path": {"/k/dp_" + strings.Repeat("x", 43) + "/gateway", "discordproxy", 4004, "the key in the path is unknown"},
 		"another with a key": {"/k/" + everything + "/gateway", "MTIz.abc.def", 4004, "Authentication failed"},
 	} {

@@ -42,6 +42,21 @@ func WithBotToken(ctx context.Context) context.Context {
 	return context.WithValue(ctx, botTokenKey{}, true)
 }
 
+type commandKey struct{}
+
+// WithCommand marks a request whose header Authorization is the token in a command of
+// Discord's gateway, such as IDENTIFY, so that refusals name the command and not a header
+// that the client has never sent.
+func WithCommand(ctx context.Context, command string) context.Context {
+	return context.WithValue(ctx, commandKey{}, command)
+}
+
+// commandOf returns the command that WithCommand was given, or "".
+func commandOf(ctx context.Context) string {
+	command, _ := ctx.Value(commandKey{}).(string)
+	return command
+}
+
 // botTokenHolder is the client of requests with the bot's own token. No name of
 // an entry has a space.
 var botTokenHolder = &Client{name: "bot token"}
@@ -122,9 +137,14 @@ func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
 			return identity{}, err
 		}
 	}
+	command := commandOf(r.Context())
 	switch {
 	case fallback.client != nil:
 		return fallback, nil
+	case len(names) > 0 && command != "":
+		return identity{}, refuse(
+			connect.CodeUnauthenticated, "no client has the certificate of %.100q, and the token in %s is no key", names[0], command,
+		)
 	case len(names) > 0:
 		return identity{}, refuse(
 			connect.CodeUnauthenticated,
@@ -133,6 +153,8 @@ func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
 		)
 	case rules == nil:
 		return identity{}, refuse(connect.CodeUnauthenticated, "a certificate is required")
+	case command != "":
+		return identity{}, refuse(connect.CodeUnauthenticated, "a key is required: use it as the token in %s", command)
 	}
 	return identity{}, refuse(connect.CodeUnauthenticated, "a key is required: send it in the header Authorization: Bearer KEY")
 }
@@ -163,10 +185,7 @@ func (g *Guard) withoutKey(r *http.Request, rules *Rules, names []string) identi
 // foreign is whether the text may be a token for Discord; each of those needs
 // to be tried only once.
 func (g *Guard) byKey(ctx context.Context, rules *Rules, text, peer string, foreign bool) (identity, error) {
-	unknown := refuse(connect.CodeUnauthenticated, "the key in the header Authorization is unknown")
-	if inPath, ok := pathKeyOf(ctx); ok && inPath == text {
-		unknown = refuse(connect.CodeUnauthenticated, "the key in the path is unknown")
-	}
+	unknown := unknownKey(ctx, text)
 	tooMany := refuse(connect.CodeResourceExhausted, "too many unknown keys came from this address, try again later")
 	found := func(hash string) identity {
 		p := proof{hash: hash}
@@ -198,6 +217,19 @@ func (g *Guard) byKey(ctx context.Context, rules *Rules, text, peer string, fore
 		return found(hash), nil
 	}
 	return identity{}, unknown
+}
+
+// unknownKey refuses a key that no client has.
+func unknownKey(ctx context.Context, text string) error {
+	inPath, ok := pathKeyOf(ctx)
+	command := commandOf(ctx)
+	switch {
+	case ok && inPath == text:
+		return refuse(connect.CodeUnauthenticated, "the key in the path is unknown")
+	case command != "":
+		return refuse(connect.CodeUnauthenticated, "the token in %s is unknown: use a client key or the bot's own token", command)
+	}
+	return refuse(connect.CodeUnauthenticated, "the key in the header Authorization is unknown")
 }
 
 // keyOf returns what a request gives as a key. Libraries that speak to Discord

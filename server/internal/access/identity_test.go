@@ -71,6 +71,34 @@ func TestCertificateOfSeveralClients(t *testing.T) {
 	}
 }
 
+// TestTokenInCommand: refusals of a token in a command of the gateway name the command, and no
+// header.
+func TestTokenInCommand(t *testing.T) {
+	_, hash := access.NewKey()
+	rules := fmt.Sprintf("clients: [{name: shop, hashes: [%q]}]", hash)
+	guard := access.New(access.Config{Rules: parse(t, rules), Certificates: true, Logger: slog.New(slog.DiscardHandler)})
+	for _, tt := range []struct{ command, authorization, certificate, want string }{
+		{"IDENTIFY", "Bot wrong", "", "the token in IDENTIFY is unknown: use a client key or the bot's own token"},
+		{"RESUME", "Bot wrong", "a.test", "the token in RESUME is unknown: use a client key or the bot's own token"},
+		{"IDENTIFY", "", "", "a key is required: use it as the token in IDENTIFY"},
+		{"IDENTIFY", "", "a.test", `no client has the certificate of "a.test", and the token in IDENTIFY is no key`},
+	} {
+		r := httptest.NewRequestWithContext(access.WithCommand(t.Context(), tt.command), http.MethodGet, "/gateway", nil)
+		if tt.authorization != "" {
+			r.Header.Set("Authorization", tt.authorization)
+		}
+		if tt.certificate != "" {
+			r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{DNSNames: []string{tt.certificate}}}}}
+		}
+		var got string
+		guard.Handler(http.NotFoundHandler(), func(_ http.ResponseWriter, _ *http.Request, err error) { got = rpc.Text(err) }).
+			ServeHTTP(httptest.NewRecorder(), r)
+		if got != tt.want {
+			t.Errorf("%+v is refused with %q", tt, got)
+		}
+	}
+}
+
 // TestOtherWaysToSendAKey: a key as the password of Basic, at the beginning of
 // the path, and none at all from a known address; what else is in the header
 // then is for Discord.

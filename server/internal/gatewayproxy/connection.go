@@ -170,12 +170,12 @@ func (c *connection) converse(identified func()) error {
 		case wire.OpIdentify:
 			var hello identify
 			if err = in.decode(&hello); err == nil {
-				err = c.authenticate(hello.Token, identified, func(ctx context.Context) error { return c.identify(ctx, hello) })
+				err = c.authenticate("IDENTIFY", hello.Token, identified, func(ctx context.Context) error { return c.identify(ctx, hello) })
 			}
 		case wire.OpResume:
 			var back resume
 			if err = in.decode(&back); err == nil {
-				err = c.authenticate(back.Token, identified, func(ctx context.Context) error { return c.resume(ctx, back) })
+				err = c.authenticate("RESUME", back.Token, identified, func(ctx context.Context) error { return c.resume(ctx, back) })
 			}
 		case wire.OpPresenceUpdate, wire.OpVoiceStateUpdate, wire.OpRequestMembers, wire.OpRequestSoundboard, wire.OpRequestChannelInfo:
 			err = &closeNoIdentify
@@ -197,13 +197,20 @@ type againError struct{ command command }
 
 func (*againError) Error() string { return "the client sent a second Identify" }
 
-// authenticate identifies the client by its token, as the header Authorization would,
-// and then serves it until the connection ends.
-func (c *connection) authenticate(token string, identified func(), begin func(context.Context) error) (err error) {
-	r := c.request.Clone(c.request.Context())
+// authenticate identifies the client by the token in a command, as the header
+// Authorization would, and then serves it until the connection ends.
+func (c *connection) authenticate(command, token string, identified func(), begin func(context.Context) error) (err error) {
+	r := c.request.Clone(access.WithCommand(c.request.Context(), command))
 	text := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(token), "Bot "))
 	if text == "" {
 		return &closeForeign
+	}
+	if other := c.proxy.config.OtherBot("Bot " + text); other != "" {
+		// The token itself proves that the client may learn the bot's name.
+		err := connect.NewError(connect.CodeInvalidArgument,
+			fmt.Errorf("the token is that of another bot: connect to /bots/%s%s", other, Path))
+		c.report(r.Context(), "SubscribeEvents", err)
+		return c.denied(err)
 	}
 	if !access.IsPlaceholder(text) {
 		r.Header.Set("Authorization", "Bot "+text)

@@ -76,6 +76,9 @@ type Config struct {
 	Intents gateway.Intents
 	// IsOwn reports whether an Authorization is the bot's own token.
 	IsOwn func(authorization string) bool
+	// OtherBot returns the name of another bot of the server whose own token an
+	// Authorization is, or "". Nil means that there is no other bot.
+	OtherBot func(authorization string) string
 	// Access decides who may connect. Nil means everyone.
 	Access *access.Guard
 	// Observers are notified of each connection as a call of SubscribeEvents, and of
@@ -167,6 +170,9 @@ func (c *Config) setDefaults() {
 	c.ConnectWait = cmp.Or(c.ConnectWait, DefaultConnectWait)
 	if c.Flush == nil {
 		c.Flush = func() bool { return true }
+	}
+	if c.OtherBot == nil {
+		c.OtherBot = func(string) string { return "" }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

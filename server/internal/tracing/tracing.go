@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"discordproxy/discord"
@@ -23,6 +24,7 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/embedded"
 )
 
 // name is the instrumentation's name in spans.
@@ -30,7 +32,8 @@ const name = "discordproxy"
 
 // Tracing exports spans. It is a discord.Observer, safe for concurrent use.
 type Tracing struct {
-	provider *sdk.TracerProvider
+	exported *sdk.TracerProvider
+	provider trace.TracerProvider // of the spans
 	tracer   trace.Tracer
 }
 
@@ -78,11 +81,45 @@ func FromEnvironment(ctx context.Context, getenv func(string) string, version st
 		return nil, fmt.Errorf("describe the service in traces: %w", err)
 	}
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(spans), sdk.WithResource(self))
-	return &Tracing{provider, provider.Tracer(name)}, nil
+	return &Tracing{provider, provider, provider.Tracer(name)}, nil
+}
+
+// ForBot returns a Tracing whose spans name a bot, and which exports them as t does.
+// Shutdown of either is that of both. An empty name returns t.
+func (t *Tracing) ForBot(bot string) *Tracing {
+	if bot == "" {
+		return t
+	}
+	of := botProvider{of: t.provider, bot: trace.WithAttributes(attribute.String("discord.bot", bot))}
+	return &Tracing{t.exported, of, of.Tracer(name)}
+}
+
+// botProvider provides tracers whose spans name a bot. It is a provider, and not a step of
+// each method of Tracing, because otelconnect begins spans, too.
+type botProvider struct {
+	embedded.TracerProvider
+	of  trace.TracerProvider
+	bot trace.SpanStartEventOption
+}
+
+// Tracer implements trace.TracerProvider.
+func (p botProvider) Tracer(name string, options ...trace.TracerOption) trace.Tracer {
+	return botTracer{of: p.of.Tracer(name, options...), bot: p.bot}
+}
+
+type botTracer struct {
+	embedded.Tracer
+	of  trace.Tracer
+	bot trace.SpanStartEventOption
+}
+
+// Start implements trace.Tracer.
+func (t botTracer) Start(ctx context.Context, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
+	return t.of.Start(ctx, name, append(slices.Clip(options), t.bot)...)
 }
 
 // Shutdown exports what is left, as long as ctx allows.
-func (t *Tracing) Shutdown(ctx context.Context) error { return t.provider.Shutdown(ctx) }
+func (t *Tracing) Shutdown(ctx context.Context) error { return t.exported.Shutdown(ctx) }
 
 // propagator reads the traces that clients have begun.
 // https://www.w3.org/TR/trace-context/
