@@ -3,38 +3,32 @@
 package server_test
 
 import (
-	"syscall"
 	"testing"
-	"time"
+
+	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
 )
 
-// BenchmarkForwarded compares a call that is forwarded with one at the leader. Client,
-// servers and the sandbox share the process, so the CPU of a call includes theirs.
+// BenchmarkForwarded compares a call that is forwarded with one at the leader, which is
+// the floor. Client, servers and the sandbox share the process, so the CPU of a call
+// includes theirs.
 func BenchmarkForwarded(b *testing.B) {
 	f := newFleet(b)
 	f.config.GlobalRateLimit = -1
 	leader, entry := f.pair(b)
-	for name, r := range map[string]*running{"direct": leader, "forwarded": entry} {
+	for name, call := range map[string]func(*running) error{
+		"message": func(r *running) error {
+			_, err := r.SendChannelMessage(b.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(f.sb.World().General), Content: "hello"})
+			return err
+		},
+		"nothing at Discord": func(r *running) error {
+			_, err := r.GetRateLimitStatus(b.Context(), new(pb.GetRateLimitStatusRequest))
+			return err
+		},
+	} {
 		b.Run(name, func(b *testing.B) {
-			before := cpu(b)
-			for b.Loop() {
-				if _, err := r.GetRateLimitStatus(b.Context(), new(pb.GetRateLimitStatusRequest)); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64((cpu(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
+			proxytest.Compare(b, 2, func() error { return call(leader) }, func() error { return call(entry) })
 		})
 	}
-}
-
-// cpu returns the time that the process has used.
-func cpu(b *testing.B) time.Duration {
-	b.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

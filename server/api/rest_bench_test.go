@@ -13,6 +13,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/discord/ratelimit"
+	"discordproxy/test/proxytest"
 )
 
 // BenchmarkPlainREST sends plain requests over 16 connections through a real
@@ -49,7 +50,7 @@ func BenchmarkPlainREST(b *testing.B) {
 			to := func(address string) func() error {
 				return func() error { return plain(b, pool, request.method, address+request.path, request.body) }
 			}
-			compare(b, connections, to(floor), to(proxy))
+			proxytest.Compare(b, connections, to(floor), to(proxy))
 		})
 	}
 }
