@@ -2,6 +2,7 @@ package listener
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -89,6 +90,11 @@ func (s *Server) takeOver(w http.ResponseWriter) (*http2Connection, error) {
 	return takeBuffered(conn, rw)
 }
 
+// readBuffer is the size of what is read of a connection at a time, in bytes: the frames of
+// a few calls. HTTP/2 reads the header and the rest of each frame apart, which without a
+// buffer is a system call each.
+const readBuffer = 1 << 10
+
 // takeBuffered returns a connection that reads first what rw has buffered.
 func takeBuffered(conn *connection, rw *bufio.ReadWriter) (*http2Connection, error) {
 	frames, err := rw.Reader.Peek(rw.Reader.Buffered())
@@ -96,7 +102,8 @@ func takeBuffered(conn *connection, rw *bufio.ReadWriter) (*http2Connection, err
 		_ = conn.Close()
 		return nil, fmt.Errorf("read HTTP/2 frames: %w", err)
 	}
-	return &http2Connection{connection: conn, buffered: slices.Clone(frames)}, nil
+	first := bytes.NewReader(slices.Clone(frames))
+	return &http2Connection{connection: conn, frames: bufio.NewReaderSize(io.MultiReader(first, conn), readBuffer)}, nil
 }
 
 // upgrading has next, which is package h2c's, use a connection whose state is known.
@@ -127,12 +134,11 @@ func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return upgraded, rw, nil
 }
 
-// http2Connection is a connection that HTTP/2 uses, with the frames that were read before
-// it did.
+// http2Connection is a connection that HTTP/2 uses.
 type http2Connection struct {
 	*connection
-	buffered []byte
-	upgraded bool // and not called idle yet
+	frames   *bufio.Reader // begins with those that were read before HTTP/2 did
+	upgraded bool          // and not called idle yet
 }
 
 // setState notes whether the connection has streams. HTTP/2 calls one that was upgraded
@@ -147,17 +153,7 @@ func (c *http2Connection) setState(state http.ConnState) {
 }
 
 // Read implements net.Conn.
-func (c *http2Connection) Read(p []byte) (int, error) {
-	if len(c.buffered) == 0 {
-		return c.connection.Read(p)
-	}
-	n := copy(p, c.buffered)
-	c.buffered = c.buffered[n:]
-	if len(c.buffered) == 0 {
-		c.buffered = nil
-	}
-	return n, nil
-}
+func (c *http2Connection) Read(p []byte) (int, error) { return c.frames.Read(p) }
 
 // prefaceRest is what follows the preface's first lines, which look like a request.
 const prefaceRest = "SM\r\n\r\n"
