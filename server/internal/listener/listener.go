@@ -394,6 +394,7 @@ func (s *Server) check(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.inProgress.Add(1)
 		defer s.inProgress.Add(-1)
+		reserveStack()
 		r, body := watchBody(r)
 		next.ServeHTTP(w, r)
 		announceTrailers(w, r)
