@@ -93,8 +93,12 @@ func splitKey(escaped string) (key, rest string, ok bool) {
 // it is decoded.
 func showsKey(text string) bool {
 	for range 5 {
-		clean := strings.ToLower(path.Clean("/" + text))
-		if holdsKey(text) || clean == "/k" || strings.HasPrefix(clean, "/k/") {
+		if text == "" {
+			return false
+		}
+		lower := strings.ToLower(text)
+		clean := path.Clean("/" + lower)
+		if strings.Contains(lower, keyPrefix) || clean == "/k" || strings.HasPrefix(clean, "/k/") {
 			return true
 		}
 		decoded, err := url.PathUnescape(text)

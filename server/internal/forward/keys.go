@@ -103,10 +103,13 @@ func (k *Keys) sign(s sender, method, host, uri string) (string, error) {
 
 // proof is bound to all that decides what a request does, apart from its body.
 func proof(secret []byte, parts ...string) []byte {
-	mac := hmac.New(sha256.New, secret)
+	var message []byte
 	for _, part := range parts {
-		_, _ = mac.Write([]byte(strconv.Itoa(len(part)) + ":" + part))
+		message = strconv.AppendInt(message, int64(len(part)), 10)
+		message = append(append(message, ':'), part...)
 	}
+	mac := hmac.New(sha256.New, secret)
+	_, _ = mac.Write(message)
 	return mac.Sum(nil)
 }
 
