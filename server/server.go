@@ -43,8 +43,10 @@ type Server struct {
 	places   *places
 	bots     bots
 	tracing  *tracing.Tracing // nil if nobody wants traces
-	ran      atomic.Bool
-	closed   sync.Once
+	// endTracing exports the last traces.
+	endTracing func()
+	ran        atomic.Bool
+	closed     sync.Once
 }
 
 // New validates c, reads the files that it names and puts a server together. It
@@ -80,7 +82,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if s.incoming, err = openHooks(c, s.gate); err != nil {
 		return nil, err
 	}
-	if s.tracing, err = startTracing(c); err != nil {
+	if s.tracing, s.endTracing, err = startTracing(c); err != nil {
 		return nil, err
 	}
 	if err := s.openBots(ctx, configs); err != nil {
@@ -181,7 +183,7 @@ func (s *Server) Close() {
 	s.closed.Do(func() {
 		s.bots.close()
 		s.places.close()
-		endTracing(s.tracing, s.config.Logger)
+		s.endTracing()
 	})
 }
 
@@ -197,7 +199,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	if s.ran.Swap(true) {
 		return errors.New("server: Run was called before")
 	}
-	defer s.Close() //nolint:contextcheck // it saves after ctx has ended
+	defer s.Close()
 	ctx, stop := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup
 	defer parts.Wait()

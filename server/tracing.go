@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"discordproxy/server/internal/tracing"
@@ -17,9 +16,21 @@ type traces struct {
 	interceptors []connect.Interceptor
 }
 
-// startTracing exports traces if the environment asks for it. Else the result is nil.
-func startTracing(c Config) (*tracing.Tracing, error) {
-	return tracing.FromEnvironment(context.Background(), c.Getenv, c.Version)
+// startTracing exports traces until end is called, if the environment asks for it. Else t is
+// nil.
+func startTracing(c Config) (t *tracing.Tracing, end func(), err error) {
+	t, err = tracing.FromEnvironment(context.Background(), c.Getenv, c.Version)
+	if t == nil || err != nil {
+		return nil, func() {}, err
+	}
+	return t, func() {
+		// The collector may be gone as well.
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := t.Shutdown(ctx); err != nil {
+			c.Logger.Warn("failed to export the last traces", "error", err)
+		}
+	}, nil
 }
 
 // tracesOf returns the traces of a bot, which name it by a label that is not empty. They are
@@ -34,17 +45,4 @@ func tracesOf(t *tracing.Tracing, label string) (*traces, error) {
 		return nil, err
 	}
 	return &traces{t, []connect.Interceptor{interceptor}}, nil
-}
-
-// endTracing exports what is left.
-func endTracing(t *tracing.Tracing, logger *slog.Logger) {
-	if t == nil {
-		return
-	}
-	// The collector may be gone as well.
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if err := t.Shutdown(ctx); err != nil {
-		logger.Warn("failed to export the last traces", "error", err)
-	}
 }
