@@ -147,7 +147,9 @@ func (t *throttle) send(now instant, k int) {
 	case sliding:
 		if now >= t.full {
 			t.opening, t.opened = true, now
-			if now >= t.full.add(t.per) { // at rest
+			// At rest, unless a pace that is too fast only makes it look so while calls go
+			// one after another.
+			if now >= t.full.add(t.per) && now.sub(t.sent) >= 2*t.fastest {
 				t.anchor, t.taken, t.got = 0, 0, 0
 			}
 		}

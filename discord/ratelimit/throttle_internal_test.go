@@ -78,3 +78,28 @@ func TestPaceAfterAShortRun(t *testing.T) {
 		}
 	}
 }
+
+// TestPaceThatIsTooFast: a pace that is so fast that all units seem to be back after each
+// round trip is mended by the first 429.
+func TestPaceThatIsTooFast(t *testing.T) {
+	const unit, way = 150 * time.Millisecond, 100 * time.Millisecond
+	at := modelStart
+	th := throttle{
+		kind: sliding, limit: 18, per: unit / 16, counted: 80, span: 5 * unit, flight: 2, calm: patience, fastest: way,
+		until: at, anchor: at, full: at, binding: at, sent: at,
+	}
+	var sent []instant
+	for range 3 { // one after another
+		at = th.next(at, 0)
+		th.send(at, 0)
+		sent = append(sent, at)
+		at = at.add(way)
+		th.accepted(at, sent[len(sent)-1])
+	}
+	th.send(at, 0)
+	free := modelStart.add(4 * unit)
+	th.refused(at.add(way), at, free.sub(at.add(way)), true, hint{})
+	if th.per < unit/2 || th.per > 2*unit {
+		t.Errorf("the pace is %v, that of the limit is %v", th.per, unit)
+	}
+}
