@@ -29,11 +29,14 @@ func newBalancer(process string, bots []string) *balancer {
 
 // met notes which servers could lead a bot.
 func (b *balancer) met(bot string, m *meeting) {
-	all := make([]balance.Process, len(m.Replicas))
-	for i, r := range m.Replicas {
-		all[i] = balance.Process{ID: cmp.Or(r.Process, r.ID), Seen: m.at.Add(r.Seen.Sub(m.Now))}
+	all := make([]balance.Process, 0, len(m.Replicas))
+	for _, r := range m.Replicas {
+		p := balance.Process{ID: cmp.Or(r.Process, r.ID), Seen: m.at.Add(r.Seen.Sub(m.Now))}
 		if r.Load != nil {
-			all[i].Leads, all[i].Unfit = r.Load.Leads, r.Load.Unfit
+			p.Leads, p.Unfit = r.Load.Leads, r.Load.Unfit
+		}
+		if r.Load == nil || !r.Load.Refused {
+			all = append(all, p)
 		}
 	}
 	b.mu.Lock()

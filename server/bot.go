@@ -57,6 +57,7 @@ type bot struct {
 	checks      health.Checks
 	metricsPage http.Handler
 	token       atomic.Pointer[string]
+	trial       trial
 
 	assembling sync.Mutex
 	tenure     *tenure // guarded by assembling; nil while the bot follows

@@ -84,7 +84,9 @@ func (b *bot) currentLoad() *store.Load {
 	if up := b.way.Load(); up != nil {
 		waiting, _ = up.client.Queued()
 	}
-	return b.load.report(waiting)
+	load := b.load.report(waiting)
+	load.Refused = !b.couldLead()
+	return load
 }
 
 // botFleet is a bot and the replicas that use it, as they were at a time of this

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -176,8 +177,7 @@ func (l *login) check(ctx context.Context) error {
 		l.found()
 		return nil
 	}
-	e, ok := errors.AsType[*discord.Error](err)
-	if ok && (e.Reason == discord.TokenRefused || e.Reason == discord.Answered && e.Status == 401) {
+	if e := refusal(err); e != nil {
 		l.logger.ErrorContext(ctx, "Discord refused the bot token", "error", err)
 		l.refuse(errTokenRefused)
 		return fmt.Errorf("%w: %s", errTokenRefused, e.Text)
@@ -188,4 +188,13 @@ func (l *login) check(ctx context.Context) error {
 	}
 	l.refuse(errors.New("Discord cannot be reached"))
 	return err
+}
+
+// refusal returns the error of a check that says that the token is bad, or nil.
+func refusal(err error) *discord.Error {
+	e, ok := errors.AsType[*discord.Error](err)
+	if ok && (e.Reason == discord.TokenRefused || e.Reason == discord.Answered && e.Status == http.StatusUnauthorized) {
+		return e
+	}
+	return nil
 }

@@ -91,19 +91,15 @@ func (b *bot) reloadToken(ctx context.Context, c Config, all bots) error {
 	if err == nil && b.isOfAnother(c, all) {
 		err = discord.ErrOtherBot
 	}
+	if err == nil && !b.assembled() { // another server uses the token
+		err = b.tryOther(ctx, c)
+	}
 	b.assembling.Lock()
 	defer b.assembling.Unlock()
-	if b.tenure == nil && err == nil { // another server uses the token
-		if botOf(c) == b.place.bot {
-			b.token.Store(&c.Token)
-			return nil
-		}
-		err = discord.ErrOtherBot
-	}
 	if err == nil && c.Token == *b.token.Load() {
 		return nil
 	}
-	if err == nil {
+	if err == nil && b.tenure != nil {
 		err = b.tenure.up.client.SetToken(ctx, c.Token)
 	}
 	if err != nil {
@@ -111,12 +107,32 @@ func (b *bot) reloadToken(ctx context.Context, c Config, all bots) error {
 		return errors.New("the bot token cannot be used: " + err.Error())
 	}
 	b.token.Store(&c.Token)
-	b.tenure.login.replace()
-	b.tenure.savedToken.replace(c.Token)
-	b.tenure.live.setToken(c.Token)
-	b.tenure.data.notify(false)
+	if t := b.tenure; t != nil {
+		t.login.replace()
+		t.savedToken.replace(c.Token)
+		t.live.setToken(c.Token)
+		t.data.notify(false)
+	}
 	b.config.Logger.InfoContext(ctx, "reloaded the bot token")
 	return nil
+}
+
+// assembled reports whether this server leads the bot, or is about to.
+func (b *bot) assembled() bool {
+	b.assembling.Lock()
+	defer b.assembling.Unlock()
+	return b.tenure != nil
+}
+
+// tryOther checks another token of a bot that this server follows.
+func (b *bot) tryOther(ctx context.Context, c Config) error {
+	switch {
+	case botOf(c) != b.place.bot:
+		return discord.ErrOtherBot
+	case c.Token == *b.token.Load():
+		return nil
+	}
+	return b.tryToken(ctx, c.Token)
 }
 
 // isOfAnother reports whether a token is known to be another bot's without asking Discord,

@@ -36,6 +36,8 @@ type replica struct {
 	met      atomic.Pointer[meeting]
 	// load returns what this replica has to do.
 	load func() *store.Load
+	// couldLead reports whether it could lead the bot.
+	couldLead func() bool
 	// changed has a value when the others are to be met soon.
 	changed chan struct{}
 	// These are set by Run. entry lets requests in that forwarder is to forward, which is
@@ -69,7 +71,7 @@ func newReplica(ctx context.Context, all *places, p *place, c Config) (*replica,
 	r := &replica{
 		store: p.store, keys: all.keys, logger: c.Logger, balancer: all.balancer, changed: make(chan struct{}, 1),
 		me:   store.Replica{ID: p.holder, Bot: p.bot, Process: all.process, Address: c.Advertise, Version: c.Version},
-		load: func() *store.Load { return new(store.Load) },
+		load: func() *store.Load { return new(store.Load) }, couldLead: func() bool { return true },
 	}
 	return r, r.meet(ctx)
 }
@@ -143,7 +145,8 @@ func (r *replica) others(ctx context.Context) (n int, err error) {
 	defer cancel()
 	fleet, err := r.store.Replicas(ctx, r.me.Bot)
 	for _, other := range fleet.Replicas {
-		if other.ID != r.me.ID && fleet.Now.Sub(other.Seen) < 3*meetInterval {
+		refused := other.Load != nil && other.Load.Refused
+		if other.ID != r.me.ID && !refused && fleet.Now.Sub(other.Seen) < 3*meetInterval {
 			n++
 		}
 	}
@@ -154,9 +157,12 @@ func (r *replica) others(ctx context.Context) (n int, err error) {
 func (r *replica) follow(ctx context.Context, p *place) *data {
 	away := false
 	for {
-		d, err := r.attempt(ctx, p)
-		if d != nil {
-			return d
+		var d *data
+		err := errBotInUse
+		if r.couldLead() {
+			if d, err = r.attempt(ctx, p); d != nil {
+				return d
+			}
 		}
 		if errors.Is(err, errBotInUse) {
 			_, err = r.find(ctx)
@@ -209,7 +215,7 @@ func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler,
 		Bot: r.me.Bot, Keys: r.keys, Refuse: r.refuse, TLS: b.gate.peers(), Endless: api.IsEndless, Repeatable: api.IsRepeatable,
 		Ending: ctx, Logger: b.config.Logger,
 	})
-	r.load = b.currentLoad
+	r.load, r.couldLead = b.currentLoad, b.couldLead
 	b.metrics.WatchFleet(b.watched)
 	service := api.Config{
 		Logger: b.config.Logger, Access: b.guard(), Observers: calls.Observers{b.metrics},
@@ -254,6 +260,7 @@ func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler,
 		}
 		s.parts.Go(func() { r.run(ctx) })
 		s.parts.Go(func() { b.probe(s.ended) })
+		s.parts.Go(func() { b.keepTrying(ctx) })
 		s.parts.Go(func() { b.live(ctx, s) })
 	}, nil
 }

@@ -2,8 +2,6 @@ package server
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,8 +77,7 @@ func newSavedToken(l *login, token string) *savedToken {
 
 // replace is for another token that Discord has found good.
 func (s *savedToken) replace(token string) {
-	sum := sha256.Sum256([]byte(token))
-	digest := hex.AppendEncode(nil, sum[:])
+	digest := digestOf(token)
 	s.digest.Store(&digest)
 }
 

@@ -41,6 +41,9 @@ type Load struct {
 	// Discord.
 	Leads int  `json:"leads,omitempty"`
 	Unfit bool `json:"unfit,omitempty"`
+	// Refused is whether Discord has refused the replica's token of the bot, so that the
+	// replica cannot lead the bot.
+	Refused bool `json:"refused,omitempty"`
 }
 
 // Fleet is what the replicas of a bot know of each other.

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -57,6 +59,15 @@ func (s *Store) State(ctx context.Context, bot string) (map[string]Saved, error)
 		parts[part] = saved
 	}
 	return parts, s.explain(rows.Err())
+}
+
+// StatePart returns one part of what was saved for a bot, nil if there is none.
+func (s *Store) StatePart(ctx context.Context, bot, part string) (data []byte, err error) {
+	err = s.reads.QueryRowContext(ctx, "SELECT data FROM state WHERE bot = $1 AND part = $2", bot, part).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return data, s.explain(err)
 }
 
 // PurgeState deletes what was saved before a moment for any bot, of parts whose
