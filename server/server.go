@@ -238,10 +238,8 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 func (s *Server) handler(ctx context.Context, how serving, warnings []string) (all http.Handler, begin func(), err error) {
 	c := &choice{all: s.bots, handlers: make([]http.Handler, len(s.bots)), hooks: s.incoming}
 	begins := make([]func(), len(s.bots))
-	for _, b := range s.bots {
-		if err := b.checkAddress(how.addr); err != nil {
-			return nil, nil, b.named(err)
-		}
+	if err := CheckAddress(s.config, how.addr); err != nil {
+		return nil, nil, err
 	}
 	metricsPage := s.metricsPage()
 	for i, b := range s.bots {
