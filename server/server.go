@@ -153,6 +153,9 @@ func (c *Config) readToken(ctx context.Context) error {
 		}
 		c.Token = strings.TrimSpace(string(data))
 		files.WarnReadable(c.Logger, "token file", c.TokenFile)
+		if c.Token == "" {
+			return fmt.Errorf("token file %s is empty", c.TokenFile)
+		}
 	}
 	if c.Token == "" {
 		return ErrNoToken

@@ -268,7 +268,10 @@ func (c *serverConfig) examineToken(ctx context.Context, r *report, offline bool
 			r.add(check, "", fmt.Errorf("cannot read the token file: %w", err))
 			return
 		}
-		token = string(data)
+		if token = strings.TrimSpace(string(data)); token == "" {
+			r.add(check, "", fmt.Errorf("token file %s is empty", file))
+			return
+		}
 	}
 	if token == "" {
 		r.add(check, "", server.ErrNoToken)
