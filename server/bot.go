@@ -99,22 +99,6 @@ func (b *bot) check() error {
 	return err
 }
 
-// checkAddress returns which settings strangers who can reach addr could abuse.
-func (b *bot) checkAddress(addr net.Addr) error {
-	switch {
-	case !b.gate.isOpen(addr):
-		return nil
-	case b.config.ShowContents:
-		return errors.New("--dashboard-show-content would show the contents of calls to anyone: listen on a loopback address")
-	case !b.config.Gateway.Off && b.config.Gateway.Proxy == On:
-		return errors.New(
-			"--gateway-proxy would let anyone who can reach the server run the bot: " +
-				"it needs --auth-file or --tls-client-ca, or a loopback address",
-		)
-	}
-	return nil
-}
-
 // prepare opens what the bot keeps, and begins a tenure unless another server leads.
 func (b *bot) prepare(ctx context.Context, p *places) (err error) {
 	b.place = p.of(b.config)

@@ -275,6 +275,9 @@ func TestTokenOfAnotherBot(t *testing.T) {
 					t.Errorf("the bot's own token at %s: %s", path, got)
 				}
 				want := refused + "the token is that of another bot: connect to /bots/" + other.Name + "/gateway"
+				if strings.HasPrefix(path, "/k/") {
+					want = strings.Replace(want, "/bots/", "/k/KEY/bots/", 1)
+				}
 				for _, op := range []int{2, 6} {
 					if got := r.identifies(t, path, op, other.Token); got != want {
 						t.Errorf("opcode %d with the token of %s at %s: %s", op, other.Name, path, got)
@@ -286,7 +289,7 @@ func TestTokenOfAnotherBot(t *testing.T) {
 				}
 			}
 			if text := log.String(); !strings.Contains(text, "the token is that of another bot: connect to /bots/first/gateway") ||
-				strings.Contains(text, first.Token) || strings.Contains(text, second.Token) {
+				strings.Contains(text, first.Token) || strings.Contains(text, second.Token) || guarded && strings.Contains(text, key) {
 				t.Errorf("the log:\n%s", text)
 			}
 		})
@@ -343,7 +346,12 @@ func TestBotsApart(t *testing.T) {
 	if name, err := r.askAs(t.Context(), "/bots/bad", ""); connect.CodeOf(err) != connect.CodeUnavailable {
 		t.Errorf("a call of the bot with the token of the other one: %q %v", name, err)
 	}
-	c.Bots[0].Token = token
+	empty := emptyFile(t)
+	c.Bots[0].Token, c.Bots[0].TokenFile = "", empty
+	if err := srv.Reload(t.Context(), c); err == nil || err.Error() != "the bot token cannot be used: token file "+empty+" is empty" {
+		t.Errorf("a reload with an empty token file: %v", err)
+	}
+	c.Bots[0].Token, c.Bots[0].TokenFile = token, ""
 	c.Bots = c.Bots[:1] // the other one keeps its token
 	if err := srv.Reload(t.Context(), c); err != nil {
 		t.Fatal(err)
@@ -400,7 +408,7 @@ func TestBotsLog(t *testing.T) {
 // TestBotsConfig: mistakes in the list of bots are errors that name the bot, and no token.
 func TestBotsConfig(t *testing.T) {
 	const token = "MTIz.secret"
-	ok := server.BotConfig{Name: "a", Token: token}
+	ok, empty := server.BotConfig{Name: "a", Token: token}, emptyFile(t)
 	for want, c := range map[string]server.Config{
 		"the name of bot 2 must be 1 to 32 lowercase letters": {Bots: []server.BotConfig{ok, {Name: "Ä", Token: token}}},
 		"two bots are named a":                                {Bots: []server.BotConfig{ok, ok}},
@@ -409,6 +417,7 @@ func TestBotsConfig(t *testing.T) {
 		"Bots and Token or TokenFile exclude each other":      {Token: token, Bots: []server.BotConfig{ok}},
 		"the tokens of a and b are those of the same bot":     {Bots: []server.BotConfig{ok, {Name: "b", Token: "MTIz.another"}}},
 		"Bots: a: cannot read the token file":                 {Bots: []server.BotConfig{{Name: "a", TokenFile: t.TempDir() + "/none"}}},
+		"Bots: a: token file " + empty + " is empty":          {Bots: []server.BotConfig{{Name: "a", TokenFile: empty}}},
 		"Bots: a: Gateway.EventBuffer is negative":            {Bots: []server.BotConfig{{Name: "a", Token: token, Gateway: server.GatewayConfig{EventBuffer: -1}}}},
 	} {
 		srv, err := server.New(c)

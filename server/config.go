@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"discordproxy/server/api"
 	"discordproxy/server/internal/events"
 	"discordproxy/server/internal/gatewayproxy"
+	"discordproxy/server/internal/listener"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -252,6 +254,39 @@ func (c *GatewayConfig) validate(name string) error {
 		return fmt.Errorf("server: %s.Proxy is %d", name, c.Proxy)
 	case c.ProxyURL != "" && !isWebsocketURL(c.ProxyURL):
 		return fmt.Errorf("server: %s.ProxyURL %q is not an address such as wss://proxy.example.org/gateway", name, c.ProxyURL)
+	}
+	return nil
+}
+
+// CheckAddress returns the error with which Run would refuse to serve addr because
+// strangers who can reach it could abuse a setting. It reads no files.
+func CheckAddress(c Config, addr net.Addr) error {
+	if c.AuthFile != "" || c.ClientCAFile != "" || listener.IsLoopback(addr) {
+		return nil
+	}
+	if len(c.Bots) == 0 {
+		return checkOpen(c.ShowContents, c.Gateway)
+	}
+	for _, name := range BotNames(c) {
+		b := c.Bots[slices.IndexFunc(c.Bots, func(b BotConfig) bool { return b.Name == name })]
+		if err := checkOpen(c.ShowContents, b.Gateway); err != nil {
+			return fmt.Errorf("bot %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// checkOpen returns which settings of a bot strangers could abuse where they can reach the
+// server.
+func checkOpen(showContents bool, g GatewayConfig) error {
+	switch {
+	case showContents:
+		return errors.New("--dashboard-show-content would show the contents of calls to anyone: listen on a loopback address")
+	case !g.Off && g.Proxy == On:
+		return errors.New(
+			"--gateway-proxy would let anyone who can reach the server run the bot: " +
+				"it needs --auth-file or --tls-client-ca, or a loopback address",
+		)
 	}
 	return nil
 }

@@ -153,6 +153,9 @@ func (c *Config) readToken(ctx context.Context) error {
 		}
 		c.Token = strings.TrimSpace(string(data))
 		files.WarnReadable(c.Logger, "token file", c.TokenFile)
+		if c.Token == "" {
+			return fmt.Errorf("token file %s is empty", c.TokenFile)
+		}
 	}
 	if c.Token == "" {
 		return ErrNoToken
@@ -238,10 +241,8 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 func (s *Server) handler(ctx context.Context, how serving, warnings []string) (all http.Handler, begin func(), err error) {
 	c := &choice{all: s.bots, handlers: make([]http.Handler, len(s.bots)), hooks: s.incoming}
 	begins := make([]func(), len(s.bots))
-	for _, b := range s.bots {
-		if err := b.checkAddress(how.addr); err != nil {
-			return nil, nil, b.named(err)
-		}
+	if err := CheckAddress(s.config, how.addr); err != nil {
+		return nil, nil, err
 	}
 	metricsPage := s.metricsPage()
 	for i, b := range s.bots {

@@ -185,6 +185,7 @@ func TestConfigIsChecked(t *testing.T) {
 			c.HooksFile, c.Hooks = "hooks", []byte("hooks: [{name: test, channel: 1, bot: games}]")
 		},
 		"cannot read the token file":   func(c *server.Config) { c.Token, c.TokenFile = "", "none" },
+		"is empty":                     func(c *server.Config) { c.Token, c.TokenFile = "", emptyFile(t) },
 		"No Discord bot token":         func(c *server.Config) { c.Token = "" },
 		"status":                       func(c *server.Config) { c.Gateway.Status = "away" },
 		"OTEL_TRACES_EXPORTER \"odd\"": func(c *server.Config) { c.Getenv = func(string) string { return "odd" } },
@@ -204,6 +205,16 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv.Close()
+}
+
+// emptyFile returns the path of a file without text.
+func emptyFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(path, []byte(" \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // TestRunOnce: a server ends with its first Run.

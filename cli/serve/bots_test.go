@@ -20,7 +20,8 @@ import (
 func TestBotsMistakes(t *testing.T) {
 	t.Setenv("DISCORD_BOT_TOKEN", "")
 	folder := t.TempDir()
-	path := filepath.Join(folder, "config.yaml")
+	path, empty := filepath.Join(folder, "config.yaml"), filepath.Join(folder, "empty")
+	write(t, empty, "")
 	for text, want := range map[string]string{
 		"bots: []":                             "config.yaml:1: bots: the list is empty",
 		"bots: main":                           "line 1: bots: expected a list, found text",
@@ -42,6 +43,7 @@ func TestBotsMistakes(t *testing.T) {
 		"port: 0\nbots:\n- {name: a, token: MTIz.secret}\n- {name: b, token: MTIz.secret}":             "config.yaml:2: bots: the tokens of a and b are those of the same bot",
 		"bots:\n- {name: a, token: MTIz.secret, default: true}\n- {name: b, token: MQ, default: true}": "config.yaml:1: bots: both a and b are the default",
 		"token: MTIz.secret\nbots:\n- {name: a, token: MQ.secret}":                                     "config.yaml:2: bots and token cannot be used together",
+		"port: 0\nbots:\n- {name: a, token-file: " + empty + "}":                                       "config.yaml:2: bots: a: token file " + empty + " is empty",
 		"sandbox: true\nbots:\n- {name: a, token: MQ.secret}":                                          "config.yaml:2: bots and sandbox cannot be used together",
 	} {
 		write(t, path, text)
@@ -136,5 +138,10 @@ func TestBotsOfFile(t *testing.T) {
 	out, _, err = output(t, "check", "--config", path)
 	if err == nil || !strings.Contains(out, "failed: token of alerts: cannot read the token file") {
 		t.Errorf("without a token file: %v\n%s", err, out)
+	}
+	write(t, token, "\n")
+	out, _, err = output(t, "check", "--config", path)
+	if err == nil || !strings.Contains(out, "failed: token of alerts: token file "+token+" is empty\n") {
+		t.Errorf("with an empty token file: %v\n%s", err, out)
 	}
 }

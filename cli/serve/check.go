@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -206,12 +207,9 @@ func (c *serverConfig) examine(ctx context.Context, r *report, offline bool) {
 	}
 	c.examineData(ctx, r)
 	c.examinePort(ctx, r)
-	if strangers := c.access.authFile == "" && c.access.tlsCAs == "" && !c.onLoopback(); strangers {
-		if c.gateway.proxy && c.gateway.proxyGiven && !c.gateway.off {
-			r.add("gateway-proxy", "", errors.New("--gateway-proxy needs --auth-file or --tls-client-ca, or a loopback address"))
-		}
-		if c.dashboard.contents {
-			r.add("dashboard-show-content", "", errors.New("--dashboard-show-content needs a loopback address"))
+	if config, err := c.config(); err == nil { // else another check reports it
+		if err := server.CheckAddress(config, c.addresses(ctx)); err != nil {
+			r.add("host", "", c.settings.locate(err))
 		}
 	}
 }
@@ -270,7 +268,10 @@ func (c *serverConfig) examineToken(ctx context.Context, r *report, offline bool
 			r.add(check, "", fmt.Errorf("cannot read the token file: %w", err))
 			return
 		}
-		token = string(data)
+		if token = strings.TrimSpace(string(data)); token == "" {
+			r.add(check, "", fmt.Errorf("token file %s is empty", file))
+			return
+		}
 	}
 	if token == "" {
 		r.add(check, "", server.ErrNoToken)
@@ -360,18 +361,26 @@ func (c *serverConfig) examineData(ctx context.Context, r *report) {
 	r.add("data", detail, err)
 }
 
-// onLoopback reports whether only this machine can reach the server.
-func (c *serverConfig) onLoopback() bool {
+// addresses returns where the server would listen, without names that cannot be looked up:
+// the check of the port reports these.
+func (c *serverConfig) addresses(ctx context.Context) (all server.Addresses) {
 	hosts, _ := parseHosts(c.host) // was checked
 	for _, host := range hosts {
-		if _, socket := server.SocketPath(host); socket || host == "localhost" {
+		if path, socket := server.SocketPath(host); socket {
+			all = append(all, &net.UnixAddr{Name: path, Net: "unix"})
 			continue
 		}
-		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-			return false
+		found := []string{host}
+		if _, err := netip.ParseAddr(host); err != nil && host != "" {
+			found, _ = net.DefaultResolver.LookupHost(ctx, host)
+		}
+		for _, address := range found {
+			// An empty host is every address, as is an address without a value.
+			ip, _ := netip.ParseAddr(address)
+			all = append(all, net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(c.port)))) //nolint:gosec // was checked
 		}
 	}
-	return true
+	return all
 }
 
 // examinePort opens the port for a moment.

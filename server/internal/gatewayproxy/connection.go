@@ -207,8 +207,12 @@ func (c *connection) authenticate(command, token string, identified func(), begi
 	}
 	if other := c.proxy.config.OtherBot("Bot " + text); other != "" {
 		// The token itself proves that the client may learn the bot's name.
+		prefix := ""
+		if access.PathPrefix(r.Context()) != "" {
+			prefix = "/k/KEY" // the key itself is secret
+		}
 		err := connect.NewError(connect.CodeInvalidArgument,
-			fmt.Errorf("the token is that of another bot: connect to /bots/%s%s", other, Path))
+			fmt.Errorf("the token is that of another bot: connect to %s/bots/%s%s", prefix, other, Path))
 		c.report(r.Context(), "SubscribeEvents", err)
 		return c.denied(err)
 	}
