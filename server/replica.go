@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -248,8 +249,9 @@ func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler,
 	})
 	first := b.tenure
 	if first == nil {
+		leader, _ := r.find(ctx) // else it is found later
 		b.config.Logger.InfoContext(ctx, "another server leads the bot; forwarding requests to it",
-			"address", s.addr.String(), "advertise", r.me.Address)
+			"leader", cmp.Or(leader.Address, "unknown"), "own_address", r.me.Address)
 	} else if err := first.serve(ctx, s.addr, s.pages); err != nil {
 		return nil, nil, err
 	}

@@ -707,3 +707,15 @@ func TestReplicaConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestLogOfFollower: a server that follows logs the leader's address and its own apart.
+func TestLogOfFollower(t *testing.T) {
+	f := newFleet(t)
+	var log lockedBuffer
+	f.config.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	leader, entry := f.pair(t)
+	want := `msg="another server leads the bot; forwarding requests to it" leader=` + leader.address + " own_address=" + entry.address + "\n"
+	if text := log.String(); !strings.Contains(text, want) {
+		t.Errorf("there is no %s in\n%s", want, text)
+	}
+}
