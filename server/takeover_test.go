@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -175,5 +176,29 @@ func TestTakeover(t *testing.T) {
 	}
 	if got := strings.Join(contents, " "); !strings.HasPrefix(got, "fourth third second first") || strings.Contains(got, "late") {
 		t.Errorf("Discord got %q", got)
+	}
+}
+
+// TestStandbyWithMistakes: a server that waits for another one to end refuses at once what
+// it would refuse after it.
+func TestStandbyWithMistakes(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	t.Cleanup(sb.Close)
+	args := []string{"--token", sb.World().Token, "--discord-api-url", discord.URL + "/api", "--database", storetest.Database(t)}
+	startProcess(t, args...).serves(t)
+	for flag, want := range map[string]string{
+		"--dashboard-show-content": "--dashboard-show-content would show the contents of calls to anyone",
+		"--gateway-proxy":          "--gateway-proxy would let anyone who can reach the server run the bot",
+	} {
+		p := startProcess(t, append(slices.Clone(args), "--host", "0.0.0.0", flag)...)
+		if line := p.says(t, ""); !strings.Contains(line, want) {
+			t.Errorf("with %s the first line is %s", flag, line)
+		}
+		receive(t, p.ended)
+		if code := p.cmd.ProcessState.ExitCode(); code != 1 {
+			t.Errorf("with %s the exit code is %d", flag, code)
+		}
 	}
 }

@@ -110,6 +110,10 @@ func (c *serverConfig) run(ctx context.Context, env command.Env) error {
 		notified = notifySystemd(ctx, c.grace, logs.logger)
 	}
 	config.Waiting = func(reason error) { _, _ = fmt.Fprintf(env.Out, "waiting to start: %v\n", reason) }
+	// Run would refuse it, too, but only once the server has the bot for itself.
+	if err := server.CheckAddress(config, c.addresses(ctx)); err != nil {
+		return err
+	}
 	srv, err := server.Open(ctx, config)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // it was stopped while it waited
