@@ -179,8 +179,8 @@ func TestTakeover(t *testing.T) {
 	}
 }
 
-// TestStandbyWithMistakes: a server that waits for another one to end refuses at once what
-// it would refuse after it.
+// TestStandbyWithMistakes: a server that would wait for another one to end does not wait if
+// its settings would not let it run after that.
 func TestStandbyWithMistakes(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	discord := httptest.NewServer(sb)
