@@ -126,9 +126,13 @@ func (all bots) unfit() bool {
 	return false
 }
 
-// attempt gets the lease of a bot, whose data it then returns. If there are several bots,
-// it may leave this one to another server, and has requests forwarded to the one that leads.
+// attempt gets the lease of a bot, whose data it then returns, unless this server could not
+// lead the bot. If there are several bots, it may leave this one to another server, and has
+// requests forwarded to the one that leads.
 func (r *replica) attempt(ctx context.Context, p *place) (*data, error) {
+	if !r.couldLead() {
+		return nil, errBotInUse // or will be
+	}
 	if !r.balancer.several {
 		return p.lead(ctx)
 	}

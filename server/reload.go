@@ -9,6 +9,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/files"
+	"discordproxy/server/internal/lease"
 )
 
 // reloadTimeout limits how long one part of a reload may take.
@@ -91,16 +92,20 @@ func (b *bot) reloadToken(ctx context.Context, c Config, all bots) error {
 	if err == nil && b.isOfAnother(c, all) {
 		err = discord.ErrOtherBot
 	}
-	if err == nil && !b.assembled() { // another server uses the token
+	follows := !b.assembled()
+	if err == nil && follows { // another server uses the token
 		err = b.tryOther(ctx, c)
 	}
 	b.assembling.Lock()
 	defer b.assembling.Unlock()
-	if err == nil && c.Token == *b.token.Load() {
+	switch {
+	case err != nil:
+	case c.Token == *b.token.Load():
 		return nil
-	}
-	if err == nil && b.tenure != nil {
+	case b.tenure != nil:
 		err = b.tenure.up.client.SetToken(ctx, c.Token)
+	case !follows: // so that nobody has checked the token
+		err = lease.ErrLost
 	}
 	if err != nil {
 		b.config.Logger.ErrorContext(ctx, "failed to reload the bot token; keeping the previous one", "error", err)

@@ -158,12 +158,9 @@ func (r *replica) others(ctx context.Context) (n int, err error) {
 func (r *replica) follow(ctx context.Context, p *place) *data {
 	away := false
 	for {
-		var d *data
-		err := errBotInUse
-		if r.couldLead() {
-			if d, err = r.attempt(ctx, p); d != nil {
-				return d
-			}
+		d, err := r.attempt(ctx, p)
+		if d != nil {
+			return d
 		}
 		if errors.Is(err, errBotInUse) {
 			_, err = r.find(ctx)

@@ -93,6 +93,13 @@ func (f *fleet) block(path string) (arrived <-chan struct{}, release func()) {
 // join starts another server.
 func (f *fleet) join(t testing.TB, change ...func(*server.Config)) *running {
 	t.Helper()
+	r, _ := f.start(t, change...)
+	return r
+}
+
+// start is join, and returns the server itself, too.
+func (f *fleet) start(t testing.TB, change ...func(*server.Config)) (*running, *server.Server) {
+	t.Helper()
 	lis, err := server.Listen(t.Context(), []string{"127.0.0.1"}, 0, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +119,7 @@ func (f *fleet) join(t testing.TB, change ...func(*server.Config)) *running {
 		<-r.done
 		r.over.CloseIdleConnections()
 	})
-	return r
+	return r, srv
 }
 
 // pair starts a server that leads and one that forwards, and waits until both serve.

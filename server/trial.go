@@ -18,47 +18,41 @@ const (
 	trialInterval = 10 * time.Second
 	// unknownInterval is how often it looks whether Discord has accepted that one.
 	unknownInterval = time.Second
-	// retrialInterval is how long a token that Discord has refused is not tried again.
+	// retrialInterval is how long Discord is not asked about the same token again.
 	retrialInterval = time.Minute
 )
 
-// trial is whether this server could lead a bot as far as its token goes. A server that
-// follows uses the same token as the leader, so it asks Discord only if its own is another
-// one. It is safe for concurrent use.
+// trial is what Discord has last said of a token of the bot. A server that follows uses the
+// same token as the leader, so it asks Discord only if its own is another one. It is safe for
+// concurrent use.
 type trial struct {
 	mu      sync.Mutex
-	refused string    // the token that Discord has refused, empty if none
-	asked   time.Time // when
+	token   string // empty if Discord has said nothing
+	refused bool
+	at      time.Time
+}
+
+// note notes what Discord says of a token, and reports whether it has not said so before.
+func (t *trial) note(token string, refused bool) (news bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	news = t.token != token || t.refused != refused
+	t.token, t.refused, t.at = token, refused, time.Now()
+	return news
 }
 
 // refuses reports whether Discord has refused a token.
 func (t *trial) refuses(token string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.refused != "" && t.refused == token
-}
-
-// refuse notes that Discord has refused a token. It reports whether that is new.
-func (t *trial) refuse(token string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	news := t.refused != token
-	t.refused, t.asked = token, time.Now()
-	return news
-}
-
-// accept notes that Discord has refused no token.
-func (t *trial) accept() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.refused = ""
+	return t.refused && t.token == token
 }
 
 // due reports whether Discord is to be asked about a token.
 func (t *trial) due(token string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.refused != token || time.Since(t.asked) >= retrialInterval
+	return t.token != token || time.Since(t.at) >= retrialInterval
 }
 
 // tryToken asks Discord about a token of the bot, which no tenure uses.
@@ -100,16 +94,16 @@ func (b *bot) tryFollower(ctx context.Context) (known bool) {
 	case err != nil, len(accepted) == 0: // the leader does not know yet, either
 		return false
 	case bytes.Equal(accepted, digestOf(token)):
-		b.trial.accept()
+		b.trial.note(token, false)
 		return true
 	case !b.trial.due(token):
 		return true
 	}
 	switch err := b.tryToken(ctx, token); {
 	case err == nil:
-		b.trial.accept()
+		b.trial.note(token, false)
 	case refusal(err) != nil:
-		if b.trial.refuse(token) {
+		if b.trial.note(token, true) {
 			b.config.Logger.ErrorContext(ctx, "Discord refused the bot token; this server cannot lead the bot", "error", err)
 		}
 	}
@@ -118,11 +112,10 @@ func (b *bot) tryFollower(ctx context.Context) (known bool) {
 
 // tryLeader has another server lead if Discord has refused the token of this one.
 func (b *bot) tryLeader(ctx context.Context, t *tenure) {
-	if !errors.Is(t.login.ready(), errTokenRefused) {
-		b.trial.accept()
+	refused := errors.Is(t.login.ready(), errTokenRefused)
+	if b.trial.note(*b.token.Load(), refused); !refused {
 		return
 	}
-	b.trial.refuse(*b.token.Load())
 	if others, err := b.replica.others(ctx); err != nil || others == 0 {
 		return
 	}

@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,27 +13,9 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// joinAs starts another server with a configuration, and returns it, the server itself and
-// its log.
-func (f *fleet) joinAs(t *testing.T, c server.Config) (*running, *server.Server, *lockedBuffer) {
-	t.Helper()
-	lis, err := server.Listen(t.Context(), []string{"127.0.0.1"}, 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := new(lockedBuffer)
-	c.Advertise, c.Logger = lis.Addr().String(), slog.New(slog.NewTextHandler(log, nil))
-	srv, err := server.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := serve(t, srv, lis)
-	t.Cleanup(func() {
-		r.stop()
-		<-r.done
-		r.over.CloseIdleConnections()
-	})
-	return r, srv, log
+// logTo has a server log to a buffer.
+func logTo(log *lockedBuffer) func(*server.Config) {
+	return func(c *server.Config) { c.Logger = slog.New(slog.NewTextHandler(log, nil)) }
 }
 
 // TestReloadOfFollower: a server that follows keeps its token if it is reloaded with one
@@ -40,7 +24,8 @@ func TestReloadOfFollower(t *testing.T) {
 	f := newFleet(t)
 	leader := f.join(t)
 	within(t, leader.ready)
-	follower, srv, log := f.joinAs(t, f.config)
+	log := new(lockedBuffer)
+	follower, srv := f.start(t, logTo(log))
 	within(t, follower.ready)
 	for token, want := range map[string]string{
 		f.config.Token + "x":      "401",
@@ -59,6 +44,7 @@ func TestReloadOfFollower(t *testing.T) {
 		t.Errorf("a reload with the same token: %v", err)
 	}
 	leader.stop()
+	<-leader.done // else it may still answer the call
 	within(t, func() error {
 		_, err := follower.GetCurrentUser(context.WithoutCancel(t.Context()), new(pb.GetCurrentUserRequest))
 		return err
@@ -74,18 +60,13 @@ func TestFollowerWithRefusedToken(t *testing.T) {
 	for name, several := range map[string]bool{"one bot": false, "several": true} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
-			wrong := f.config
 			if several {
-				first, second := addBot(t, f.sb, "first"), addBot(t, f.sb, "second")
-				f.config.Token, f.config.Bots = "", []server.BotConfig{first, second}
-				first.Token += "x"
-				wrong.Token, wrong.Bots = "", []server.BotConfig{first, second}
-			} else {
-				wrong.Token += "x"
+				f.config.Token, f.config.Bots = "", []server.BotConfig{addBot(t, f.sb, "first"), addBot(t, f.sb, "second")}
 			}
 			leader := f.join(t)
 			within(t, leader.ready)
-			follower, _, log := f.joinAs(t, wrong)
+			log := new(lockedBuffer)
+			follower := f.join(t, logTo(log), wrongToken)
 			within(t, follower.ready)
 			within(t, func() error {
 				if !strings.Contains(log.String(), "this server cannot lead the bot") {
@@ -103,6 +84,12 @@ func TestFollowerWithRefusedToken(t *testing.T) {
 			within(t, func() error { return call(follower) })
 			leader.stop()
 			<-leader.done
+			within(t, func() error { // it has seen that the lease is free
+				if _, text := follower.get("/readyz"); !strings.Contains(text, "no server leads the bot") {
+					return errors.New(text)
+				}
+				return nil
+			})
 			third := f.join(t)
 			within(t, third.ready)
 			within(t, func() error { return call(third) })
@@ -112,6 +99,38 @@ func TestFollowerWithRefusedToken(t *testing.T) {
 					t.Errorf("it led: %s", line)
 				}
 			}
+		})
+	}
+}
+
+// wrongToken gives a server a token of its first bot that Discord refuses.
+func wrongToken(c *server.Config) {
+	if len(c.Bots) == 0 {
+		c.Token += "x"
+		return
+	}
+	c.Bots = slices.Clone(c.Bots)
+	c.Bots[0].Token += "x"
+}
+
+// TestLeaderWithRefusedToken: a server with a list of bots hands over one whose token Discord
+// refuses, as soon as another server could lead it. A list of one bot has nothing to balance.
+func TestLeaderWithRefusedToken(t *testing.T) {
+	f := newFleet(t)
+	f.config.Token, f.config.Bots = "", []server.BotConfig{addBot(t, f.sb, "first")}
+	log := new(lockedBuffer)
+	wrong := f.join(t, logTo(log), wrongToken)
+	within(t, func() error {
+		if !strings.Contains(log.String(), "Discord refused the bot token") {
+			return errEarly
+		}
+		return nil
+	})
+	right := f.join(t)
+	for _, r := range []*running{wrong, right} {
+		within(t, func() error {
+			_, err := r.GetCurrentUser(t.Context(), new(pb.GetCurrentUserRequest))
+			return err
 		})
 	}
 }

@@ -5,8 +5,8 @@ package listener
 const stackReserve = 5 << 10
 
 // reserveStack makes room on the stack of a request while little is on it. Its goroutine
-// begins with 2 KB, and growing on the way would copy the frames of all handlers again each
-// time, which took a tenth of the time of a call.
+// begins with 2 KB, and growing on the way copies the frames of all handlers again each time,
+// which costs a tenth of the time of a call.
 //
 //go:noinline
 func reserveStack() {
