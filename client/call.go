@@ -119,10 +119,14 @@ func harmless(req connect.AnyRequest, err error, after time.Duration) bool {
 	if req.Spec().IdempotencyLevel != connect.IdempotencyUnknown {
 		return true
 	}
-	if m, ok := req.Any().(*pb.EnqueueRequest); ok && m.GetDeliveryId() != "" {
+	content := req.Any()
+	if e, ok := content.(*envelope); ok {
+		content = e.Message
+	}
+	if m, ok := content.(*pb.EnqueueRequest); ok && m.GetDeliveryId() != "" {
 		return true
 	}
-	if m, ok := req.Any().(message); ok && m.GetNonce() != "" && after < nonceTime {
+	if m, ok := content.(message); ok && m.GetNonce() != "" && after < nonceTime {
 		return enforced(m)
 	}
 	if e, ok := errors.AsType[*HTTPError](err); ok {

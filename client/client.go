@@ -30,16 +30,11 @@ const DefaultTarget = "localhost:50051"
 // Client is a connection to a proxy. It is opened by the first call, and opened
 // again after a restart of the proxy. All methods are safe for concurrent use.
 type Client struct {
-	methods   discordapiconnect.DiscordApiClient
-	outbox    discordapiconnect.OutboxClient
+	unary     map[string]*procedure // by their paths
 	transport *http.Transport
 	retries   int
 
-	// Of the dashboard's service, a program links only what the client calls.
-	watchStatus *connect.Client[pb.WatchStatusRequest, pb.WatchStatusResponse]
-	getFleet    *connect.Client[pb.GetFleetRequest, pb.GetFleetResponse]
-
-	// Settings for further clients of the same connection.
+	// Settings of all procedures.
 	over    *http.Client
 	url     string
 	options connect.ClientOption
@@ -154,18 +149,12 @@ func New(target string, opts ...Option) (*Client, error) {
 		connect.WithGRPC(),
 		connect.WithInterceptors(&caller{key: c.key, bot: c.bot, timeout: c.timeout, retries: c.retries}),
 	)
-	return &Client{
-		methods:   discordapiconnect.NewDiscordApiClient(over, url, options),
-		outbox:    discordapiconnect.NewOutboxClient(over, url, options),
-		transport: transport, retries: c.retries,
-		watchStatus: connect.NewClient[pb.WatchStatusRequest, pb.WatchStatusResponse](
-			over, url+discordapiconnect.DashboardWatchStatusProcedure, options,
-		),
-		getFleet: connect.NewClient[pb.GetFleetRequest, pb.GetFleetResponse](
-			over, url+discordapiconnect.DashboardGetFleetProcedure, options, connect.WithIdempotency(connect.IdempotencyNoSideEffects),
-		),
-		over: over, url: url, options: options,
-	}, nil
+	client := &Client{transport: transport, retries: c.retries, over: over, url: url, options: options}
+	var err error
+	if client.unary, err = client.unaryProcedures(); err != nil {
+		return nil, err
+	}
+	return client, nil
 }
 
 // Close closes the connection if no call uses it. The next call opens it again.
@@ -178,17 +167,13 @@ func (c *Client) WatchStatus(
 	ctx context.Context,
 	req *pb.WatchStatusRequest,
 ) (*connect.ServerStreamForClient[pb.WatchStatusResponse], error) {
-	return c.watchStatus.CallServerStream(ctx, connect.NewRequest(req))
+	return serverStream[pb.WatchStatusResponse](ctx, c, discordapiconnect.DashboardWatchStatusProcedure, req)
 }
 
 // GetFleet returns the servers that share a database, and which of them leads each bot.
 // The key needs the right to see the dashboard.
 func (c *Client) GetFleet(ctx context.Context, req *pb.GetFleetRequest) (*pb.GetFleetResponse, error) {
-	res, err := c.getFleet.CallUnary(ctx, connect.NewRequest(req))
-	if err != nil {
-		return nil, err
-	}
-	return res.Msg, nil
+	return unary[*pb.GetFleetResponse](ctx, c, discordapiconnect.DashboardGetFleetProcedure, req)
 }
 
 // All returns an iterator over the responses of a stream. If the stream fails, the

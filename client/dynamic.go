@@ -7,7 +7,6 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
@@ -18,30 +17,18 @@ import (
 // the other methods. Call adds no nonces, so it does not retry a call with an
 // unknown outcome if the call changes something.
 func (c *Client) Call(ctx context.Context, method protoreflect.MethodDescriptor, req proto.Message) iter.Seq2[proto.Message, error] {
-	level := connect.IdempotencyUnknown
-	if o, ok := method.Options().(*descriptorpb.MethodOptions); ok && o.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS {
-		level = connect.IdempotencyNoSideEffects
-	}
-	caller := connect.NewClient[dynamicpb.Message, dynamicpb.Message](
-		c.over,
-		c.url+"/"+string(method.Parent().FullName())+"/"+string(method.Name()),
-		c.options,
-		connect.WithSchema(method),
-		connect.WithIdempotency(level),
-		connect.WithResponseInitializer(func(_ connect.Spec, message any) error {
-			if m, ok := message.(*dynamicpb.Message); ok {
-				*m = *dynamicpb.NewMessage(method.Output())
-			}
-			return nil
-		}),
-	)
+	caller := c.procedure(method, dynamicpb.NewMessageType(method.Output()))
 	return func(yield func(proto.Message, error) bool) {
 		dynamic := dynamicpb.NewMessage(method.Input())
 		proto.Merge(dynamic, req)
-		request := connect.NewRequest(dynamic)
+		request := connect.NewRequest(&envelope{dynamic})
 		if method.IsStreamingServer() {
 			for m, err := range All(caller.CallServerStream(ctx, request)) {
-				if !yield(m, err) {
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				if !yield(m.Message, nil) {
 					return
 				}
 			}
@@ -52,6 +39,6 @@ func (c *Client) Call(ctx context.Context, method protoreflect.MethodDescriptor,
 			yield(nil, err)
 			return
 		}
-		yield(response.Msg, nil)
+		yield(response.Msg.Message, nil)
 	}
 }

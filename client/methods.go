@@ -29,7 +29,7 @@ var _ discordapiconnect.DiscordApiClient = (*Client)(nil)
 //
 // With retries, a message without a nonce gets one.
 func (c *Client) SendChannelMessage(ctx context.Context, req *pb.SendChannelMessageRequest) (*pb.SendChannelMessageResponse, error) {
-	return c.methods.SendChannelMessage(ctx, named(c.retries, req))
+	return unary[*pb.SendChannelMessageResponse](ctx, c, discordapiconnect.DiscordApiSendChannelMessageProcedure, named(c.retries, req))
 }
 
 // SendDirectMessage posts a message to a user. It opens the direct message
@@ -44,7 +44,7 @@ func (c *Client) SendChannelMessage(ctx context.Context, req *pb.SendChannelMess
 //
 // With retries, a message without a nonce gets one.
 func (c *Client) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessageRequest) (*pb.SendDirectMessageResponse, error) {
-	return c.methods.SendDirectMessage(ctx, named(c.retries, req))
+	return unary[*pb.SendDirectMessageResponse](ctx, c, discordapiconnect.DiscordApiSendDirectMessageProcedure, named(c.retries, req))
 }
 
 // SendDirectMessages posts one message to many users. It streams a result for
@@ -66,7 +66,7 @@ func (c *Client) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessag
 func (c *Client) SendDirectMessages(
 	ctx context.Context, req *pb.SendDirectMessagesRequest,
 ) (*connect.ServerStreamForClient[pb.SendDirectMessagesResponse], error) {
-	return c.methods.SendDirectMessages(ctx, req)
+	return serverStream[pb.SendDirectMessagesResponse](ctx, c, discordapiconnect.DiscordApiSendDirectMessagesProcedure, req)
 }
 
 // GetGuildChannels lists the channels of a guild, without its threads.
@@ -76,7 +76,7 @@ func (c *Client) SendDirectMessages(
 //   - Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 //   - Cost: one call to Discord.
 func (c *Client) GetGuildChannels(ctx context.Context, req *pb.GetGuildChannelsRequest) (*pb.GetGuildChannelsResponse, error) {
-	return c.methods.GetGuildChannels(ctx, req)
+	return unary[*pb.GetGuildChannelsResponse](ctx, c, discordapiconnect.DiscordApiGetGuildChannelsProcedure, req)
 }
 
 // GetChannelMessage returns a specific message in a channel.
@@ -87,7 +87,7 @@ func (c *Client) GetGuildChannels(ctx context.Context, req *pb.GetGuildChannelsR
 //     PERMISSION_DENIED 50001 Missing Access.
 //   - Cost: one call to Discord.
 func (c *Client) GetChannelMessage(ctx context.Context, req *pb.GetChannelMessageRequest) (*pb.GetChannelMessageResponse, error) {
-	return c.methods.GetChannelMessage(ctx, req)
+	return unary[*pb.GetChannelMessageResponse](ctx, c, discordapiconnect.DiscordApiGetChannelMessageProcedure, req)
 }
 
 // ListChannelMessages streams the messages in a channel, one in each response,
@@ -106,7 +106,7 @@ func (c *Client) GetChannelMessage(ctx context.Context, req *pb.GetChannelMessag
 func (c *Client) ListChannelMessages(
 	ctx context.Context, req *pb.ListChannelMessagesRequest,
 ) (*connect.ServerStreamForClient[pb.ListChannelMessagesResponse], error) {
-	return c.methods.ListChannelMessages(ctx, req)
+	return serverStream[pb.ListChannelMessagesResponse](ctx, c, discordapiconnect.DiscordApiListChannelMessagesProcedure, req)
 }
 
 // DeleteChannelMessage deletes a message in a channel.
@@ -122,7 +122,7 @@ func (c *Client) ListChannelMessages(
 //     seconds for messages younger than 10 seconds, 30 in 120 seconds for messages
 //     older than two weeks, and 3 in one second for all others.
 func (c *Client) DeleteChannelMessage(ctx context.Context, req *pb.DeleteChannelMessageRequest) (*pb.DeleteChannelMessageResponse, error) {
-	return c.methods.DeleteChannelMessage(ctx, req)
+	return unary[*pb.DeleteChannelMessageResponse](ctx, c, discordapiconnect.DiscordApiDeleteChannelMessageProcedure, req)
 }
 
 // BulkDeleteChannelMessages deletes multiple messages in a guild channel, 100
@@ -145,7 +145,7 @@ func (c *Client) DeleteChannelMessage(ctx context.Context, req *pb.DeleteChannel
 func (c *Client) BulkDeleteChannelMessages(
 	ctx context.Context, req *pb.BulkDeleteChannelMessagesRequest,
 ) (*pb.BulkDeleteChannelMessagesResponse, error) {
-	return c.methods.BulkDeleteChannelMessages(ctx, req)
+	return unary[*pb.BulkDeleteChannelMessagesResponse](ctx, c, discordapiconnect.DiscordApiBulkDeleteChannelMessagesProcedure, req)
 }
 
 // CrosspostMessage crossposts a message in an announcement channel to the
@@ -159,7 +159,7 @@ func (c *Client) BulkDeleteChannelMessages(
 //     Cannot execute action on this channel type.
 //   - Cost: one call to Discord, usually limited to 10 in an hour for each channel.
 func (c *Client) CrosspostMessage(ctx context.Context, req *pb.CrosspostMessageRequest) (*pb.CrosspostMessageResponse, error) {
-	return c.methods.CrosspostMessage(ctx, req)
+	return unary[*pb.CrosspostMessageResponse](ctx, c, discordapiconnect.DiscordApiCrosspostMessageProcedure, req)
 }
 
 // PinMessage pins a message in a channel. Discord announces it with a message
@@ -172,7 +172,7 @@ func (c *Client) CrosspostMessage(ctx context.Context, req *pb.CrosspostMessageR
 //     INVALID_ARGUMENT 30003 Maximum number of pins reached (250).
 //   - Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 func (c *Client) PinMessage(ctx context.Context, req *pb.PinMessageRequest) (*pb.PinMessageResponse, error) {
-	return c.methods.PinMessage(ctx, req)
+	return unary[*pb.PinMessageResponse](ctx, c, discordapiconnect.DiscordApiPinMessageProcedure, req)
 }
 
 // UnpinMessage unpins a message in a channel.
@@ -183,7 +183,7 @@ func (c *Client) PinMessage(ctx context.Context, req *pb.PinMessageRequest) (*pb
 //     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions.
 //   - Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 func (c *Client) UnpinMessage(ctx context.Context, req *pb.UnpinMessageRequest) (*pb.UnpinMessageResponse, error) {
-	return c.methods.UnpinMessage(ctx, req)
+	return unary[*pb.UnpinMessageResponse](ctx, c, discordapiconnect.DiscordApiUnpinMessageProcedure, req)
 }
 
 // ListPinnedMessages lists the pinned messages in a channel, most recently
@@ -195,7 +195,7 @@ func (c *Client) UnpinMessage(ctx context.Context, req *pb.UnpinMessageRequest) 
 //     Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 //   - Cost: one call to Discord.
 func (c *Client) ListPinnedMessages(ctx context.Context, req *pb.ListPinnedMessagesRequest) (*pb.ListPinnedMessagesResponse, error) {
-	return c.methods.ListPinnedMessages(ctx, req)
+	return unary[*pb.ListPinnedMessagesResponse](ctx, c, discordapiconnect.DiscordApiListPinnedMessagesProcedure, req)
 }
 
 // TriggerTyping shows the bot as typing in a channel for 10 seconds, or until
@@ -208,7 +208,7 @@ func (c *Client) ListPinnedMessages(ctx context.Context, req *pb.ListPinnedMessa
 //     messages in a non-text channel.
 //   - Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 func (c *Client) TriggerTyping(ctx context.Context, req *pb.TriggerTypingRequest) (*pb.TriggerTypingResponse, error) {
-	return c.methods.TriggerTyping(ctx, req)
+	return unary[*pb.TriggerTypingResponse](ctx, c, discordapiconnect.DiscordApiTriggerTypingProcedure, req)
 }
 
 // AddReaction adds the bot's reaction to a message. Adding it again changes
@@ -225,7 +225,7 @@ func (c *Client) TriggerTyping(ctx context.Context, req *pb.TriggerTypingRequest
 //   - Cost: one call to Discord. Adding and removing share a limit in each channel,
 //     usually one call in 0.25 seconds.
 func (c *Client) AddReaction(ctx context.Context, req *pb.AddReactionRequest) (*pb.AddReactionResponse, error) {
-	return c.methods.AddReaction(ctx, req)
+	return unary[*pb.AddReactionResponse](ctx, c, discordapiconnect.DiscordApiAddReactionProcedure, req)
 }
 
 // RemoveReaction removes the bot's or another user's reaction from a message.
@@ -241,7 +241,7 @@ func (c *Client) AddReaction(ctx context.Context, req *pb.AddReactionRequest) (*
 //     INVALID_ARGUMENT 10014 Unknown Emoji.
 //   - Cost: the same as for AddReaction.
 func (c *Client) RemoveReaction(ctx context.Context, req *pb.RemoveReactionRequest) (*pb.RemoveReactionResponse, error) {
-	return c.methods.RemoveReaction(ctx, req)
+	return unary[*pb.RemoveReactionResponse](ctx, c, discordapiconnect.DiscordApiRemoveReactionProcedure, req)
 }
 
 // RemoveAllReactions removes all reactions from a message, or all those with
@@ -256,7 +256,7 @@ func (c *Client) RemoveReaction(ctx context.Context, req *pb.RemoveReactionReque
 //     INVALID_ARGUMENT 10014 Unknown Emoji.
 //   - Cost: the same as for AddReaction.
 func (c *Client) RemoveAllReactions(ctx context.Context, req *pb.RemoveAllReactionsRequest) (*pb.RemoveAllReactionsResponse, error) {
-	return c.methods.RemoveAllReactions(ctx, req)
+	return unary[*pb.RemoveAllReactionsResponse](ctx, c, discordapiconnect.DiscordApiRemoveAllReactionsProcedure, req)
 }
 
 // ListReactions lists the users who reacted to a message with an emoji, in
@@ -269,7 +269,7 @@ func (c *Client) RemoveAllReactions(ctx context.Context, req *pb.RemoveAllReacti
 //     Emoji or 50035 Invalid Form Body.
 //   - Cost: one call to Discord.
 func (c *Client) ListReactions(ctx context.Context, req *pb.ListReactionsRequest) (*pb.ListReactionsResponse, error) {
-	return c.methods.ListReactions(ctx, req)
+	return unary[*pb.ListReactionsResponse](ctx, c, discordapiconnect.DiscordApiListReactionsProcedure, req)
 }
 
 // GetChannel returns a channel, thread or direct message channel.
@@ -279,7 +279,7 @@ func (c *Client) ListReactions(ctx context.Context, req *pb.ListReactionsRequest
 //   - Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
 //   - Cost: one call to Discord.
 func (c *Client) GetChannel(ctx context.Context, req *pb.GetChannelRequest) (*pb.GetChannelResponse, error) {
-	return c.methods.GetChannel(ctx, req)
+	return unary[*pb.GetChannelResponse](ctx, c, discordapiconnect.DiscordApiGetChannelProcedure, req)
 }
 
 // GetDirectMessageChannel returns the direct message channel with a user. If
@@ -294,7 +294,7 @@ func (c *Client) GetChannel(ctx context.Context, req *pb.GetChannelRequest) (*pb
 func (c *Client) GetDirectMessageChannel(
 	ctx context.Context, req *pb.GetDirectMessageChannelRequest,
 ) (*pb.GetDirectMessageChannelResponse, error) {
-	return c.methods.GetDirectMessageChannel(ctx, req)
+	return unary[*pb.GetDirectMessageChannelResponse](ctx, c, discordapiconnect.DiscordApiGetDirectMessageChannelProcedure, req)
 }
 
 // StartThread starts a thread from a message, a thread without a message, or a
@@ -312,7 +312,7 @@ func (c *Client) GetDirectMessageChannel(
 //   - Cost: one call to Discord, usually limited to 50 in 5 minutes for each
 //     channel, including threads that others start.
 func (c *Client) StartThread(ctx context.Context, req *pb.StartThreadRequest) (*pb.StartThreadResponse, error) {
-	return c.methods.StartThread(ctx, req)
+	return unary[*pb.StartThreadResponse](ctx, c, discordapiconnect.DiscordApiStartThreadProcedure, req)
 }
 
 // ListActiveThreads lists all active threads in a guild that the bot can see,
@@ -323,7 +323,7 @@ func (c *Client) StartThread(ctx context.Context, req *pb.StartThreadRequest) (*
 //   - Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 //   - Cost: one call to Discord.
 func (c *Client) ListActiveThreads(ctx context.Context, req *pb.ListActiveThreadsRequest) (*pb.ListActiveThreadsResponse, error) {
-	return c.methods.ListActiveThreads(ctx, req)
+	return unary[*pb.ListActiveThreadsResponse](ctx, c, discordapiconnect.DiscordApiListActiveThreadsProcedure, req)
 }
 
 // AddThreadMember adds the bot or another user to a thread that is not
@@ -339,7 +339,7 @@ func (c *Client) ListActiveThreads(ctx context.Context, req *pb.ListActiveThread
 //     Thread is archived.
 //   - Cost: one call to Discord.
 func (c *Client) AddThreadMember(ctx context.Context, req *pb.AddThreadMemberRequest) (*pb.AddThreadMemberResponse, error) {
-	return c.methods.AddThreadMember(ctx, req)
+	return unary[*pb.AddThreadMemberResponse](ctx, c, discordapiconnect.DiscordApiAddThreadMemberProcedure, req)
 }
 
 // RemoveThreadMember removes the bot or another user from a thread that is
@@ -352,7 +352,7 @@ func (c *Client) AddThreadMember(ctx context.Context, req *pb.AddThreadMemberReq
 //   - Errors: the same as for AddThreadMember.
 //   - Cost: one call to Discord.
 func (c *Client) RemoveThreadMember(ctx context.Context, req *pb.RemoveThreadMemberRequest) (*pb.RemoveThreadMemberResponse, error) {
-	return c.methods.RemoveThreadMember(ctx, req)
+	return unary[*pb.RemoveThreadMemberResponse](ctx, c, discordapiconnect.DiscordApiRemoveThreadMemberProcedure, req)
 }
 
 // GetGuild returns a guild that the bot is a member of.
@@ -362,7 +362,7 @@ func (c *Client) RemoveThreadMember(ctx context.Context, req *pb.RemoveThreadMem
 //   - Errors: NOT_FOUND 10004 Unknown Guild.
 //   - Cost: one call to Discord.
 func (c *Client) GetGuild(ctx context.Context, req *pb.GetGuildRequest) (*pb.GetGuildResponse, error) {
-	return c.methods.GetGuild(ctx, req)
+	return unary[*pb.GetGuildResponse](ctx, c, discordapiconnect.DiscordApiGetGuildProcedure, req)
 }
 
 // ListGuilds lists the guilds that the bot is a member of, in ascending order
@@ -373,7 +373,7 @@ func (c *Client) GetGuild(ctx context.Context, req *pb.GetGuildRequest) (*pb.Get
 //   - Errors: INVALID_ARGUMENT 50035 Invalid Form Body.
 //   - Cost: one call to Discord.
 func (c *Client) ListGuilds(ctx context.Context, req *pb.ListGuildsRequest) (*pb.ListGuildsResponse, error) {
-	return c.methods.ListGuilds(ctx, req)
+	return unary[*pb.ListGuildsResponse](ctx, c, discordapiconnect.DiscordApiListGuildsProcedure, req)
 }
 
 // GetGuildMember returns a member of a guild.
@@ -384,7 +384,7 @@ func (c *Client) ListGuilds(ctx context.Context, req *pb.ListGuildsRequest) (*pb
 //     Unknown User, PERMISSION_DENIED 50001 Missing Access.
 //   - Cost: one call to Discord.
 func (c *Client) GetGuildMember(ctx context.Context, req *pb.GetGuildMemberRequest) (*pb.GetGuildMemberResponse, error) {
-	return c.methods.GetGuildMember(ctx, req)
+	return unary[*pb.GetGuildMemberResponse](ctx, c, discordapiconnect.DiscordApiGetGuildMemberProcedure, req)
 }
 
 // ListGuildMembers streams the members of a guild, one in each response, in
@@ -398,7 +398,7 @@ func (c *Client) GetGuildMember(ctx context.Context, req *pb.GetGuildMemberReque
 func (c *Client) ListGuildMembers(
 	ctx context.Context, req *pb.ListGuildMembersRequest,
 ) (*connect.ServerStreamForClient[pb.ListGuildMembersResponse], error) {
-	return c.methods.ListGuildMembers(ctx, req)
+	return serverStream[pb.ListGuildMembersResponse](ctx, c, discordapiconnect.DiscordApiListGuildMembersProcedure, req)
 }
 
 // SearchGuildMembers lists the members of a guild whose username or nickname
@@ -410,7 +410,7 @@ func (c *Client) ListGuildMembers(
 //     Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 //   - Cost: one call to Discord.
 func (c *Client) SearchGuildMembers(ctx context.Context, req *pb.SearchGuildMembersRequest) (*pb.SearchGuildMembersResponse, error) {
-	return c.methods.SearchGuildMembers(ctx, req)
+	return unary[*pb.SearchGuildMembersResponse](ctx, c, discordapiconnect.DiscordApiSearchGuildMembersProcedure, req)
 }
 
 // ModifyGuildMember modifies attributes of a guild member. It changes the
@@ -428,7 +428,7 @@ func (c *Client) SearchGuildMembers(ctx context.Context, req *pb.SearchGuildMemb
 //     voice or 50035 Invalid Form Body.
 //   - Cost: one call to Discord.
 func (c *Client) ModifyGuildMember(ctx context.Context, req *pb.ModifyGuildMemberRequest) (*pb.ModifyGuildMemberResponse, error) {
-	return c.methods.ModifyGuildMember(ctx, req)
+	return unary[*pb.ModifyGuildMemberResponse](ctx, c, discordapiconnect.DiscordApiModifyGuildMemberProcedure, req)
 }
 
 // AddGuildMemberRole adds a role to a guild member. Adding it again changes
@@ -442,7 +442,7 @@ func (c *Client) ModifyGuildMember(ctx context.Context, req *pb.ModifyGuildMembe
 //   - Cost: one call to Discord. Adding and removing roles share a limit in each
 //     guild, usually 10 calls in 10 seconds.
 func (c *Client) AddGuildMemberRole(ctx context.Context, req *pb.AddGuildMemberRoleRequest) (*pb.AddGuildMemberRoleResponse, error) {
-	return c.methods.AddGuildMemberRole(ctx, req)
+	return unary[*pb.AddGuildMemberRoleResponse](ctx, c, discordapiconnect.DiscordApiAddGuildMemberRoleProcedure, req)
 }
 
 // RemoveGuildMemberRole removes a role from a guild member.
@@ -454,7 +454,7 @@ func (c *Client) AddGuildMemberRole(ctx context.Context, req *pb.AddGuildMemberR
 func (c *Client) RemoveGuildMemberRole(
 	ctx context.Context, req *pb.RemoveGuildMemberRoleRequest,
 ) (*pb.RemoveGuildMemberRoleResponse, error) {
-	return c.methods.RemoveGuildMemberRole(ctx, req)
+	return unary[*pb.RemoveGuildMemberRoleResponse](ctx, c, discordapiconnect.DiscordApiRemoveGuildMemberRoleProcedure, req)
 }
 
 // ListGuildRoles lists the roles of a guild.
@@ -464,7 +464,7 @@ func (c *Client) RemoveGuildMemberRole(
 //   - Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 //   - Cost: one call to Discord.
 func (c *Client) ListGuildRoles(ctx context.Context, req *pb.ListGuildRolesRequest) (*pb.ListGuildRolesResponse, error) {
-	return c.methods.ListGuildRoles(ctx, req)
+	return unary[*pb.ListGuildRolesResponse](ctx, c, discordapiconnect.DiscordApiListGuildRolesProcedure, req)
 }
 
 // GetUser returns the user with a given ID.
@@ -474,7 +474,7 @@ func (c *Client) ListGuildRoles(ctx context.Context, req *pb.ListGuildRolesReque
 //   - Errors: NOT_FOUND 10013 Unknown User.
 //   - Cost: one call to Discord, usually limited to 30 in 30 seconds.
 func (c *Client) GetUser(ctx context.Context, req *pb.GetUserRequest) (*pb.GetUserResponse, error) {
-	return c.methods.GetUser(ctx, req)
+	return unary[*pb.GetUserResponse](ctx, c, discordapiconnect.DiscordApiGetUserProcedure, req)
 }
 
 // GetCurrentUser returns the bot's own user.
@@ -484,7 +484,7 @@ func (c *Client) GetUser(ctx context.Context, req *pb.GetUserRequest) (*pb.GetUs
 //   - Errors: none of its own.
 //   - Cost: one call to Discord.
 func (c *Client) GetCurrentUser(ctx context.Context, req *pb.GetCurrentUserRequest) (*pb.GetCurrentUserResponse, error) {
-	return c.methods.GetCurrentUser(ctx, req)
+	return unary[*pb.GetCurrentUserResponse](ctx, c, discordapiconnect.DiscordApiGetCurrentUserProcedure, req)
 }
 
 // DeleteWebhookMessage deletes a message that the webhook posted. The call uses
@@ -497,7 +497,7 @@ func (c *Client) GetCurrentUser(ctx context.Context, req *pb.GetCurrentUserReque
 //     Form Body.
 //   - Cost: one call to Discord.
 func (c *Client) DeleteWebhookMessage(ctx context.Context, req *pb.DeleteWebhookMessageRequest) (*pb.DeleteWebhookMessageResponse, error) {
-	return c.methods.DeleteWebhookMessage(ctx, req)
+	return unary[*pb.DeleteWebhookMessageResponse](ctx, c, discordapiconnect.DiscordApiDeleteWebhookMessageProcedure, req)
 }
 
 // EditChannelMessage edits a message that the bot posted. Fields that are not
@@ -513,7 +513,7 @@ func (c *Client) DeleteWebhookMessage(ctx context.Context, req *pb.DeleteWebhook
 //   - Cost: one call to Discord, usually limited to 5 in 5 seconds for each
 //     channel, and to fewer for messages older than an hour.
 func (c *Client) EditChannelMessage(ctx context.Context, req *pb.EditChannelMessageRequest) (*pb.EditChannelMessageResponse, error) {
-	return c.methods.EditChannelMessage(ctx, req)
+	return unary[*pb.EditChannelMessageResponse](ctx, c, discordapiconnect.DiscordApiEditChannelMessageProcedure, req)
 }
 
 // ExecuteWebhook posts a message as a webhook. The call uses the webhook's
@@ -531,7 +531,7 @@ func (c *Client) EditChannelMessage(ctx context.Context, req *pb.EditChannelMess
 //   - Cost: one call to Discord, usually limited to 5 in 2 seconds for each
 //     webhook. It does not count against the bot's global limit.
 func (c *Client) ExecuteWebhook(ctx context.Context, req *pb.ExecuteWebhookRequest) (*pb.ExecuteWebhookResponse, error) {
-	return c.methods.ExecuteWebhook(ctx, req)
+	return unary[*pb.ExecuteWebhookResponse](ctx, c, discordapiconnect.DiscordApiExecuteWebhookProcedure, req)
 }
 
 // EditWebhookMessage edits a message that the webhook posted. Fields that are
@@ -542,13 +542,13 @@ func (c *Client) ExecuteWebhook(ctx context.Context, req *pb.ExecuteWebhookReque
 //   - Errors: those of EditChannelMessage and ExecuteWebhook.
 //   - Cost: one call to Discord.
 func (c *Client) EditWebhookMessage(ctx context.Context, req *pb.EditWebhookMessageRequest) (*pb.EditWebhookMessageResponse, error) {
-	return c.methods.EditWebhookMessage(ctx, req)
+	return unary[*pb.EditWebhookMessageResponse](ctx, c, discordapiconnect.DiscordApiEditWebhookMessageProcedure, req)
 }
 
 // GetRateLimitStatus returns the state of the rate limits, and how many calls
 // wait for each. It never calls Discord.
 func (c *Client) GetRateLimitStatus(ctx context.Context, req *pb.GetRateLimitStatusRequest) (*pb.GetRateLimitStatusResponse, error) {
-	return c.methods.GetRateLimitStatus(ctx, req)
+	return unary[*pb.GetRateLimitStatusResponse](ctx, c, discordapiconnect.DiscordApiGetRateLimitStatusProcedure, req)
 }
 
 // SubscribeEvents streams events from Discord until the client ends the stream.
@@ -568,7 +568,7 @@ func (c *Client) GetRateLimitStatus(ctx context.Context, req *pb.GetRateLimitSta
 func (c *Client) SubscribeEvents(
 	ctx context.Context, req *pb.SubscribeEventsRequest,
 ) (*connect.ServerStreamForClient[pb.SubscribeEventsResponse], error) {
-	return c.methods.SubscribeEvents(ctx, req)
+	return serverStream[pb.SubscribeEventsResponse](ctx, c, discordapiconnect.DiscordApiSubscribeEventsProcedure, req)
 }
 
 // RespondInteraction sends the initial response to an interaction. Discord
@@ -582,7 +582,7 @@ func (c *Client) SubscribeEvents(
 //     after 3 seconds.
 //   - Cost: one call to Discord, which does not count against the global limit.
 func (c *Client) RespondInteraction(ctx context.Context, req *pb.RespondInteractionRequest) (*pb.RespondInteractionResponse, error) {
-	return c.methods.RespondInteraction(ctx, req)
+	return unary[*pb.RespondInteractionResponse](ctx, c, discordapiconnect.DiscordApiRespondInteractionProcedure, req)
 }
 
 // EditInteractionResponse edits the initial response to an interaction, within
@@ -597,7 +597,7 @@ func (c *Client) RespondInteraction(ctx context.Context, req *pb.RespondInteract
 func (c *Client) EditInteractionResponse(
 	ctx context.Context, req *pb.EditInteractionResponseRequest,
 ) (*pb.EditInteractionResponseResponse, error) {
-	return c.methods.EditInteractionResponse(ctx, req)
+	return unary[*pb.EditInteractionResponseResponse](ctx, c, discordapiconnect.DiscordApiEditInteractionResponseProcedure, req)
 }
 
 // FollowupInteraction posts a follow-up message to an interaction, within 15
@@ -609,7 +609,7 @@ func (c *Client) EditInteractionResponse(
 //     with an unknown outcome.
 //   - Cost: one call to Discord, which does not count against the global limit.
 func (c *Client) FollowupInteraction(ctx context.Context, req *pb.FollowupInteractionRequest) (*pb.FollowupInteractionResponse, error) {
-	return c.methods.FollowupInteraction(ctx, req)
+	return unary[*pb.FollowupInteractionResponse](ctx, c, discordapiconnect.DiscordApiFollowupInteractionProcedure, req)
 }
 
 // SetApplicationCommands replaces all global commands of the bot, or all its
@@ -626,5 +626,5 @@ func (c *Client) FollowupInteraction(ctx context.Context, req *pb.FollowupIntera
 func (c *Client) SetApplicationCommands(
 	ctx context.Context, req *pb.SetApplicationCommandsRequest,
 ) (*pb.SetApplicationCommandsResponse, error) {
-	return c.methods.SetApplicationCommands(ctx, req)
+	return unary[*pb.SetApplicationCommandsResponse](ctx, c, discordapiconnect.DiscordApiSetApplicationCommandsProcedure, req)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 
+	"discordproxy/gen/discord_api/discordapiconnect"
+
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
@@ -18,7 +20,7 @@ func (c *Client) Enqueue(ctx context.Context, req *pb.EnqueueRequest) (*pb.Enque
 		req = proto.CloneOf(req)
 		req.DeliveryId = rand.Text()
 	}
-	return c.outbox.Enqueue(ctx, req)
+	return unary[*pb.EnqueueResponse](ctx, c, discordapiconnect.OutboxEnqueueProcedure, req)
 }
 
 // EnqueueMany stores the calls of a stream in the proxy's outbox. Each call gets a
@@ -26,17 +28,20 @@ func (c *Client) Enqueue(ctx context.Context, req *pb.EnqueueRequest) (*pb.Enque
 func (c *Client) EnqueueMany(
 	ctx context.Context,
 ) (*connect.BidiStreamForClientSimple[pb.EnqueueManyRequest, pb.EnqueueManyResponse], error) {
-	return c.outbox.EnqueueMany(ctx)
+	caller := connect.NewClient[pb.EnqueueManyRequest, pb.EnqueueManyResponse](
+		c.over, c.url+discordapiconnect.OutboxEnqueueManyProcedure, c.options,
+	)
+	return caller.CallBidiStreamSimple(ctx)
 }
 
 // GetDelivery returns the state of an enqueued call.
 func (c *Client) GetDelivery(ctx context.Context, req *pb.GetDeliveryRequest) (*pb.GetDeliveryResponse, error) {
-	return c.outbox.GetDelivery(ctx, req)
+	return unary[*pb.GetDeliveryResponse](ctx, c, discordapiconnect.OutboxGetDeliveryProcedure, req)
 }
 
 // ListDeliveries returns a page of the enqueued calls, newest first.
 func (c *Client) ListDeliveries(ctx context.Context, req *pb.ListDeliveriesRequest) (*pb.ListDeliveriesResponse, error) {
-	return c.outbox.ListDeliveries(ctx, req)
+	return unary[*pb.ListDeliveriesResponse](ctx, c, discordapiconnect.OutboxListDeliveriesProcedure, req)
 }
 
 // WatchDeliveries streams the results of enqueued calls. The first response contains
@@ -45,20 +50,20 @@ func (c *Client) WatchDeliveries(
 	ctx context.Context,
 	req *pb.WatchDeliveriesRequest,
 ) (*connect.ServerStreamForClient[pb.WatchDeliveriesResponse], error) {
-	return c.outbox.WatchDeliveries(ctx, req)
+	return serverStream[pb.WatchDeliveriesResponse](ctx, c, discordapiconnect.OutboxWatchDeliveriesProcedure, req)
 }
 
 // CancelDelivery cancels a scheduled or waiting call.
 func (c *Client) CancelDelivery(ctx context.Context, req *pb.CancelDeliveryRequest) (*pb.CancelDeliveryResponse, error) {
-	return c.outbox.CancelDelivery(ctx, req)
+	return unary[*pb.CancelDeliveryResponse](ctx, c, discordapiconnect.OutboxCancelDeliveryProcedure, req)
 }
 
 // RetryDelivery queues a call again if it ended without success.
 func (c *Client) RetryDelivery(ctx context.Context, req *pb.RetryDeliveryRequest) (*pb.RetryDeliveryResponse, error) {
-	return c.outbox.RetryDelivery(ctx, req)
+	return unary[*pb.RetryDeliveryResponse](ctx, c, discordapiconnect.OutboxRetryDeliveryProcedure, req)
 }
 
 // PurgeDeliveries deletes the records of calls that have ended.
 func (c *Client) PurgeDeliveries(ctx context.Context, req *pb.PurgeDeliveriesRequest) (*pb.PurgeDeliveriesResponse, error) {
-	return c.outbox.PurgeDeliveries(ctx, req)
+	return unary[*pb.PurgeDeliveriesResponse](ctx, c, discordapiconnect.OutboxPurgeDeliveriesProcedure, req)
 }
