@@ -85,7 +85,7 @@ func (s *Store) MeetReplicas(ctx context.Context, me Replica) (fleet Fleet, err 
 			err = s.explain(errors.Join(err, tx.Rollback()))
 		}
 	}()
-	if err := meet(ctx, tx, s.now(), me); err != nil {
+	if err := s.meet(ctx, tx, me); err != nil {
 		return Fleet{}, err
 	}
 	if fleet.Now, err = clock(ctx, tx, s.now()); err != nil {
@@ -116,7 +116,8 @@ func (s *Store) Replicas(ctx context.Context, bot string) (fleet Fleet, err erro
 	return fleet, s.explain(err)
 }
 
-func meet(ctx context.Context, tx *sql.Tx, now string, me Replica) error {
+func (s *Store) meet(ctx context.Context, tx *sql.Tx, me Replica) error {
+	now := s.now()
 	load := ""
 	if me.Load != nil {
 		data, err := json.Marshal(me.Load)
@@ -133,7 +134,12 @@ func meet(ctx context.Context, tx *sql.Tx, now string, me Replica) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM replicas WHERE seen_at < "+now+" - $1", replicaGone.Milliseconds()); err != nil {
+	// One that comes back, too, has its own row locked: two of them must not wait for each other.
+	gone := "SELECT id FROM replicas WHERE seen_at < " + now + " - $1"
+	if s.dialect == postgres {
+		gone += " FOR UPDATE SKIP LOCKED"
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM replicas WHERE id IN ("+gone+")", replicaGone.Milliseconds()); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, "DELETE FROM replica_secrets WHERE created_at < "+now+" - $1", secretKept.Milliseconds()); err != nil {

@@ -117,6 +117,25 @@ func TestReplicasMeet(t *testing.T) {
 	}
 }
 
+// TestReplicasReturn: replicas that were all silent for long, since their machine slept,
+// meet again at the same time without one's being in another's way.
+func TestReplicasReturn(t *testing.T) {
+	s := storetest.Open(t, store.Config{PostgreSQL: storetest.Database(t)})
+	meet := func(id string) {
+		if _, err := s.MeetReplicas(context.Background(), store.Replica{ID: id, Bot: "bot", Address: id + ":1"}); err != nil {
+			t.Error(id, err)
+		}
+	}
+	for range 20 {
+		var wg sync.WaitGroup
+		for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
+			wg.Go(func() { meet(id) })
+		}
+		wg.Wait()
+		s.Exec(t, "UPDATE replicas SET seen_at = seen_at - 16000")
+	}
+}
+
 // TestLoad: replicas see each other's process and load, which each meeting replaces.
 func TestLoad(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, c store.Config) {
