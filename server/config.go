@@ -197,8 +197,9 @@ type Sandbox struct {
 //nolint:staticcheck // the text that users of the command know
 var ErrNoToken = errors.New("No Discord bot token provided; set --token-file or DISCORD_BOT_TOKEN")
 
-// validate names the first field that no part of the server would refuse.
-func (c *Config) validate() error {
+// Validate returns the error with which New and Open would refuse one of the fields
+// themselves, apart from what they are names of, such as files and addresses.
+func (c *Config) Validate() error {
 	for _, field := range []struct {
 		name  string
 		value int64

@@ -60,7 +60,7 @@ func New(c Config) (*Server, error) { return Open(context.Background(), c) }
 //
 //nolint:contextcheck // what it puts together lives on after ctx
 func Open(ctx context.Context, c Config) (*Server, error) {
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	c.setDefaults()

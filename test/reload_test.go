@@ -157,6 +157,16 @@ func TestReload(t *testing.T) {
 	if added := r.reload(); !strings.Contains(added, "failed to reload the configuration; keeping the previous one") || !strings.Contains(added, "did you mean") {
 		t.Errorf("the log says %s", added)
 	}
+	// What needs a restart can have mistakes, too, that would keep the server from starting.
+	for file, text := range map[string]string{
+		"status: away": ":1: --status", "intents: [GUILD]": ":1: --intents", "max-queue: -1": ":1: --max-queue",
+		"host: 0.0.0.0\ngateway-proxy: true": ":2: --gateway-proxy would let anyone", "bots: [{name: a, token: x}, {name: a, token: y}]": "bots",
+	} {
+		r.write(r.config, file)
+		if added := r.reload(); !strings.Contains(added, "failed to reload the configuration; keeping the previous one") || !strings.Contains(added, text) {
+			t.Errorf("%s: the log says %s", file, added)
+		}
+	}
 	r.configure("", "sha256:nonsense")
 	if added := r.reload(); !strings.Contains(added, "failed to reload a file; keeping the previous contents") || !strings.Contains(added, "complete=false") {
 		t.Errorf("the log says %s", added)

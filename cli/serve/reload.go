@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -72,12 +73,16 @@ func (r *reloader) reopen(ctx context.Context, logger *slog.Logger) {
 func (r *reloader) reread(ctx context.Context) (*serverConfig, server.Config, error) {
 	c := new(serverConfig)
 	var config server.Config
-	app := c.app(r.env, func(context.Context, command.Env) (err error) {
-		if err := c.check(); err != nil {
-			return c.settings.locate(err)
+	app := c.app(r.env, func(ctx context.Context, _ command.Env) (err error) {
+		// A file with which the server would not start is refused as a whole, also for
+		// what needs a restart.
+		if err = cmp.Or(c.check(), c.gateway.checkPresence()); err == nil {
+			config, err = c.config()
 		}
-		config, err = c.config()
-		return err
+		if err == nil {
+			err = cmp.Or(config.Validate(), server.CheckAddress(config, c.addresses(ctx)))
+		}
+		return c.settings.locate(nameFlag(err))
 	})
 	args, err := arrange(app, r.env.Args)
 	if err != nil {
