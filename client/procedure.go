@@ -46,7 +46,9 @@ func pathOf(method protoreflect.MethodDescriptor) string {
 // unaryProcedures returns the methods with one request and one response by their paths.
 func (c *Client) unaryProcedures() (map[string]*procedure, error) {
 	procedures := make(map[string]*procedure)
-	for _, file := range []protoreflect.FileDescriptor{pb.File_discord_api_discord_api_proto, pb.File_discord_api_outbox_proto, pb.File_discord_api_dashboard_proto} {
+	for _, file := range []protoreflect.FileDescriptor{
+		pb.File_discord_api_discord_api_proto, pb.File_discord_api_outbox_proto, pb.File_discord_api_dashboard_proto,
+	} {
 		for i := range file.Services().Len() {
 			methods := file.Services().Get(i).Methods()
 			for j := range methods.Len() {
