@@ -340,7 +340,7 @@ func (g *Gateway) identify() identify {
 		Compress:   true,
 		Intents:    g.config.Intents,
 	}
-	if i.Presence = g.outbox.lastPresence(); i.Presence == nil {
+	if i.Presence = g.outbox.takePresence(); i.Presence == nil {
 		shown := presence{Status: g.config.Status, Activities: []activity{}}
 		if g.config.Activity != "" {
 			shown.Activities = append(shown.Activities, activity{Name: "Custom Status", Type: customActivity, State: g.config.Activity})
@@ -395,7 +395,7 @@ func (c *connection) welcomed(f frame) {
 		c.gateway.keep(c.session)
 	}
 	c.resumes = false
-	c.gateway.outbox.clear() // what was for the lost session
+	c.gateway.outbox.renew()
 	c.begun(Status{State: Connected, User: r.User.Username, Ready: f.Data})
 }
 

@@ -22,6 +22,8 @@ type outgoing struct {
 	number uint64
 }
 
+func (o outgoing) setsPresence() bool { return o.op == wire.OpPresenceUpdate }
+
 // outbox holds commands of others until a connection sends them. It is safe for
 // concurrent use.
 type outbox struct {
@@ -47,7 +49,7 @@ func (g *Gateway) Send(op wire.Opcode, data json.RawMessage) error {
 	out := outgoing{op, data, o.last}
 	if op == wire.OpPresenceUpdate {
 		o.presence = data
-		o.queue = slices.DeleteFunc(o.queue, func(out outgoing) bool { return out.op == op })
+		o.queue = slices.DeleteFunc(o.queue, outgoing.setsPresence)
 	}
 	if len(o.queue) >= maxOutbox {
 		return ErrBusy
@@ -82,17 +84,20 @@ func (o *outbox) sent(out outgoing) {
 	}
 }
 
-func (o *outbox) clear() {
+// renew drops what was for the lost session when another one begins. A presence stays:
+// it was set after IDENTIFY, which has no later one.
+func (o *outbox) renew() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.queue = nil
+	o.queue = slices.DeleteFunc(o.queue, func(out outgoing) bool { return !out.setsPresence() })
 }
 
-// lastPresence returns the presence that was sent last, or nil for none. The result
-// is for a field of type any.
-func (o *outbox) lastPresence() any {
+// takePresence returns the last presence for an IDENTIFY, or nil for none. It need not
+// be sent any more. The result is for a field of type any.
+func (o *outbox) takePresence() any {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.queue = slices.DeleteFunc(o.queue, outgoing.setsPresence)
 	if o.presence == nil {
 		return nil
 	}
