@@ -35,7 +35,7 @@ const overhead = 96
 //
 // What is kept takes at most about maxBytes of memory. Objects beyond that are not
 // kept: members, threads and other single objects are missing in snapshots, and a
-// guild whose GUILD_CREATE does not fit is in them without its contents.
+// guild whose fields, roles and channels do not fit is in them without its contents.
 // exceeded is called once when that happens for the first time, with a lock held:
 // it must not call s.
 func (s *Guilds) KeepAll(maxBytes int64, exceeded func()) {
@@ -137,7 +137,7 @@ func sizeOf(data json.RawMessage) int64 { return int64(len(data)) + overhead }
 // rest is what a guild has in addition to its fields, roles and channels.
 type rest struct {
 	guild string // its id
-	// core is what fields, roles and channels took when they came, in bytes.
+	// core is what fields, roles and channels take, in bytes.
 	core int64
 	// scalars are member_count, joined_at and large.
 	scalars map[string]json.RawMessage
@@ -241,17 +241,7 @@ func (s *Guilds) admit(id string, r *rest) {
 	g := s.guilds[id]
 	s.all.changed = s.all.changed || !s.all.members[id]
 	s.all.members[id], s.all.dirty[id] = true, true
-	for _, value := range g.fields {
-		r.core += sizeOf(value)
-	}
-	for _, list := range []*[]object{g.roles, g.channels} {
-		if list != nil {
-			for _, o := range *list {
-				r.core += sizeOf(o.data)
-			}
-		}
-	}
-	if !s.all.take(r.core) {
+	if r.core = g.size(); !s.all.take(r.core) {
 		delete(s.guilds, id)
 		return
 	}
@@ -264,6 +254,45 @@ func (s *Guilds) admit(id string, r *rest) {
 			r.put(s.all, name, id, data)
 		}
 	}
+}
+
+// recount counts fields, roles and channels of a guild again after a change. If they do
+// not fit any more, they take the place of members, which snapshots show to be
+// incomplete, or the guild is left out: a list without a channel would be wrong.
+func (s *Guilds) recount(id string, g *guild) {
+	if s.all == nil || g.rest == nil {
+		return
+	}
+	core := g.size()
+	fits := s.all.take(core - g.rest.core)
+	for member := range g.rest.objects["members"] {
+		if fits {
+			break
+		}
+		g.rest.remove(s.all, "members", member)
+		fits = s.all.take(core - g.rest.core)
+	}
+	if !fits {
+		s.all.released(g)
+		delete(s.guilds, id)
+		return
+	}
+	g.rest.core = core
+}
+
+// size returns what fields, roles and channels take, in bytes.
+func (g *guild) size() (n int64) {
+	for _, value := range g.fields {
+		n += sizeOf(value)
+	}
+	for _, list := range []*[]object{g.roles, g.channels} {
+		if list != nil {
+			for _, o := range *list {
+				n += sizeOf(o.data)
+			}
+		}
+	}
+	return n
 }
 
 // put keeps an element unless it does not fit.
