@@ -33,7 +33,6 @@ type core struct {
 	passed   uint64 // calls that came elsewhere before
 	sends    uint64
 	changes  uint64            // grows with each change that Export returns
-	exported bool              // somebody wants them
 	changed  func(urgent bool) // see Config
 	// supposed are windows, as they may be now, of buckets that an earlier run
 	// did not save.

@@ -343,7 +343,6 @@ func (t TokenName) key() string {
 }
 
 func (c *core) export(since Mark, now instant) (records []Saved) {
-	c.exported = true
 	c.advance(now)
 	address := &SavedAddress{Ban: valuesOf(&c.ban, now), Invalid: make(map[int64]int32)}
 	for i, n := range c.budget.slots {
@@ -416,17 +415,16 @@ func (c *core) export(since Mark, now instant) (records []Saved) {
 	for g := c.gone.order.last; g != nil && (since.at == 0 || g.since >= since.sends); g = g.links.prev {
 		records = append(records, Saved{Key: g.major, Webhook: &SavedWebhook{g.major, valuesOf(g, now)}})
 	}
-	for _, major := range c.gone.removed {
-		if c.gone.known[major] == nil {
-			records = append(records, Saved{Key: major})
-		}
+	for _, major := range c.gone.export(since.sequence) {
+		records = append(records, Saved{Key: major})
 	}
-	c.gone.removed = nil
 	return records
 }
 
 // restore takes over records. at turns the time of a record into one of now's clock.
 func (c *core) restore(records []Saved, clean bool, now instant, at func(time.Time) instant) {
+	c.changes++
+	c.gone.export(0) // what is forgotten from here on may be stored
 	newest := instant(0)
 	records = slices.DeleteFunc(slices.Clone(records), func(r Saved) bool {
 		t := at(r.At)
@@ -453,22 +451,23 @@ func (c *core) restore(records []Saved, clean bool, now instant, at func(time.Ti
 			c.restoreToken(r.Token, t, unsaved, now)
 		case r.Route != nil:
 			c.restoreRoute(r.Route, t, unsaved, now)
-		case r.Webhook != nil:
-			g := &gone{major: r.Webhook.Major}
-			if r.Webhook.Gone.restore(g, t, now) && now.sub(g.until) < maxGone {
-				c.gone.add(g)
-			}
 		}
 	}
-	for _, r := range records { // of routes that are known
-		if r.Shape != nil {
-			c.restoreShape(r.Shape, min(at(r.At), now), unsaved, now)
+	for _, r := range slices.Backward(records) {
+		t := min(at(r.At), now)
+		switch {
+		case r.Shape != nil: // of routes that are known
+			c.restoreShape(r.Shape, t, unsaved, now)
+		case r.Webhook != nil: // the newest last, as they came
+			g := &gone{major: r.Webhook.Major}
+			if r.Webhook.Gone.restore(g, t, now) && now.sub(g.until) < maxGone {
+				c.gone.add(g, c.changes)
+			}
 		}
 	}
 	for b := c.used.first; b != nil; b = b.byUse.next {
 		c.suppose(b, b.routes[0].shape, now)
 	}
-	c.changes++
 }
 
 func (c *core) restoreAddress(s *SavedAddress, at, unsaved, now instant) {
