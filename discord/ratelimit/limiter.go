@@ -236,7 +236,9 @@ func (l *Limiter) Close() {
 // now is the time since the Unix epoch, by a clock that never steps.
 func (l *Limiter) now() instant { return l.epoch.add(time.Since(l.began)) }
 
-func (l *Limiter) at(t time.Time) instant { return l.epoch.add(t.Sub(l.began)) }
+func (l *Limiter) at(t time.Time) instant {
+	return l.epoch.add(min(t.Sub(l.began), never.sub(l.epoch)))
+}
 
 // time turns an instant back into a time; 0 into the zero time.
 func (l *Limiter) time(t instant) time.Time {
