@@ -153,34 +153,26 @@ func (l *Limiter) Acquire(ctx context.Context, r Request) (*Permit, error) {
 		return nil, err
 	}
 	p := &Permit{limiter: l, call: call{deadline: never}}
-	deadline, hasDeadline := ctx.Deadline()
-
-	l.mu.Lock()
-	if hasDeadline {
+	if deadline, ok := ctx.Deadline(); ok {
 		p.call.deadline = l.at(deadline)
 	}
-	now := l.now()
-	l.core.admit(&p.call, &r, now)
-	l.arm(now)
-	state, woken := p.call.state, p.call.woken
-	l.unlock()
+	var state callState
+	l.do(func(now instant) {
+		l.core.admit(&p.call, &r, now)
+		state = p.call.state
+	})
 
 	if r.Joined != nil && state != callRefused {
 		r.Joined()
 	}
 	if state == callWaits {
 		select {
-		case <-woken:
+		case <-p.call.woken:
 		case <-ctx.Done():
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			if p.call.state == callRefused {
-				return nil, p.call.err
+			l.do(func(now instant) { l.core.leave(&p.call, now) })
+			if p.call.err == nil {
+				return nil, ctx.Err()
 			}
-			now := l.now()
-			l.core.leave(&p.call, now)
-			l.arm(now)
-			return nil, ctx.Err()
 		}
 	}
 	// Once decided, err is not written any more.
@@ -227,10 +219,20 @@ func (l *Limiter) Close() {
 	if a := l.core.address; a != nil {
 		a.leave(l)
 	}
+	l.do(func(now instant) {
+		l.core.close(now)
+		l.timer.Stop()
+	})
+}
+
+// do has f decide with the lock held. Afterwards the timer is set to what comes next, and
+// others of the address hear what was found out.
+func (l *Limiter) do(f func(now instant)) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.core.close(l.now())
-	l.timer.Stop()
+	defer l.unlock()
+	now := l.now()
+	f(now)
+	l.arm(now)
 }
 
 // now is the time since the Unix epoch, by a clock that never steps.
@@ -258,12 +260,10 @@ func (l *Limiter) arm(now instant) {
 }
 
 func (l *Limiter) tick() {
-	l.mu.Lock()
-	defer l.unlock()
-	l.armed = never
-	now := l.now()
-	l.core.advance(now)
-	l.arm(now)
+	l.do(func(now instant) {
+		l.armed = never
+		l.core.advance(now)
+	})
 }
 
 // Permit is the right to send one request now. Exactly the first of Complete,
@@ -283,50 +283,29 @@ func (p *Permit) Begin() { p.call.begun.Store(int64(p.limiter.now())) }
 // It is to be called as soon as status and headers have arrived; for answers
 // with a status of 400 or more, once the body was read.
 func (p *Permit) Complete(r Response) (v Verdict) {
-	l := p.limiter
-	l.mu.Lock()
-	defer l.unlock()
-	now := l.now()
-	v = l.core.complete(&p.call, &r, now)
-	l.arm(now)
+	p.limiter.do(func(now instant) { v = p.limiter.core.complete(&p.call, &r, now) })
 	return v
 }
 
 // Cancel gives back the permit of a request if certainly nothing of it was
 // sent.
 func (p *Permit) Cancel() {
-	l := p.limiter
-	l.mu.Lock()
-	defer l.unlock()
-	now := l.now()
-	l.core.cancel(&p.call, now)
-	l.arm(now)
+	p.limiter.do(func(now instant) { p.limiter.core.cancel(&p.call, now) })
 }
 
 // Lost ends the permit of a request that may have reached Discord but has no
 // answer.
 func (p *Permit) Lost() {
-	l := p.limiter
-	l.mu.Lock()
-	defer l.unlock()
-	now := l.now()
-	l.core.lose(&p.call, now)
-	l.arm(now)
+	p.limiter.do(func(now instant) { p.limiter.core.lose(&p.call, now) })
 }
 
 // Done says that the call makes no further try, after its last try has ended.
 // Nothing else lets the next call of its [Request.Line] go. For calls without
 // a line it does nothing.
 func (p *Permit) Done() {
-	if p.call.line == nil {
-		return
+	if p.call.line != nil {
+		p.limiter.do(func(now instant) { p.limiter.core.done(&p.call, now) })
 	}
-	l := p.limiter
-	l.mu.Lock()
-	defer l.unlock()
-	now := l.now()
-	l.core.done(&p.call, now)
-	l.arm(now)
 }
 
 // Waited returns how long the call was held, from the first try on.

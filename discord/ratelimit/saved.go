@@ -303,15 +303,15 @@ type Mark struct {
 // Export returns records of what changed since an earlier call returned a mark, and
 // the next mark. The zero mark means everything. Calls wait for as long as it
 // takes to copy what changed.
-func (l *Limiter) Export(since Mark) ([]Saved, Mark) {
-	l.mu.Lock()
-	defer l.unlock()
-	now, wall := l.now(), time.Now()
-	mark := Mark{now, l.core.sends, l.core.changes}
-	if since.at > 0 && since.sequence == l.core.changes {
-		return nil, mark
-	}
-	records := l.core.export(since, now)
+func (l *Limiter) Export(since Mark) (records []Saved, mark Mark) {
+	var wall time.Time
+	l.do(func(now instant) {
+		wall = time.Now()
+		mark = Mark{now, l.core.sends, l.core.changes}
+		if since.at == 0 || since.sequence < l.core.changes {
+			records = l.core.export(since, now)
+		}
+	})
 	for i := range records {
 		records[i].At = wall
 	}
@@ -323,12 +323,12 @@ func (l *Limiter) Export(since Mark) ([]Saved, Mark) {
 // was made after the last call had ended; else a little more is taken for used than
 // the records say. What is too old, in the future or cannot be is left out.
 func (l *Limiter) Import(records []Saved, clean bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now, wall := l.now(), time.Now()
-	l.core.restore(records, clean, now, func(t time.Time) instant {
-		// By the system's clock: the monotonic one is that of another run.
-		return now.add(-wall.Round(0).Sub(t.Round(0)))
+	l.do(func(now instant) {
+		wall := time.Now()
+		l.core.restore(records, clean, now, func(t time.Time) instant {
+			// By the system's clock: the monotonic one is that of another run.
+			return now.add(-wall.Round(0).Sub(t.Round(0)))
+		})
 	})
 }
 
