@@ -67,33 +67,16 @@ type Limiter struct {
 // New returns a Limiter. It starts no goroutine.
 func New(c Config) (*Limiter, error) {
 	if c.MaxQueue < 0 || c.MaxQueueBytes < 0 || c.InvalidRequestLimit < 0 || c.MaxOtherTokens < 0 {
-		return nil, errors.New("ratelimit: MaxQueue, MaxQueueBytes, InvalidRequestLimit and MaxGuests must not be negative")
+		return nil, errors.New("ratelimit: MaxQueue, MaxQueueBytes, InvalidRequestLimit and MaxOtherTokens must not be negative")
 	}
 	if c.InvalidRequestLimit == 1 {
 		return nil, errors.New("ratelimit: an InvalidRequestLimit of 1 lets no call go")
 	}
-	orDefault := func(n, d int) int {
-		if n == 0 {
-			return d
-		}
-		return n
-	}
-	if c.MaxQueueBytes == 0 {
-		c.MaxQueueBytes = defaultMaxQueueBytes
-	}
 	began := time.Now()
-	l := &Limiter{
-		began: began,
-		epoch: instant(began.UnixNano()),
-		core: newCore(max(orDefault(c.GlobalLimit, defaultGlobalLimit), 0), orDefault(c.MaxQueue, defaultMaxQueue),
-			c.MaxQueueBytes, orDefault(c.InvalidRequestLimit, defaultInvalidLimit)),
-		armed: never,
-	}
-	l.core.changed = c.Changed
-	l.core.maxOthers = orDefault(c.MaxOtherTokens, defaultMaxOtherTokens)
+	l := &Limiter{began: began, epoch: instant(began.UnixNano()), core: newCore(c), armed: never}
 	l.timer = time.AfterFunc(time.Hour, l.tick)
 	l.timer.Stop()
-	if l.core.address = c.Address; c.Address != nil {
+	if c.Address != nil {
 		c.Address.join(l)
 	}
 	return l, nil
