@@ -12,8 +12,7 @@ import (
 // maxOutbox is how many commands may wait to be sent.
 const maxOutbox = 1000
 
-// ErrBusy means that too many commands wait to be sent to the gateway.
-var ErrBusy = errors.New("too many commands wait for the limit of Discord's gateway, 120 in 60 s")
+var errBusy = errors.New("too many commands wait for the limit of Discord's gateway, 120 in 60 s")
 
 // outgoing is a command that waits to be sent.
 type outgoing struct {
@@ -40,7 +39,7 @@ func newOutbox() outbox { return outbox{wake: make(chan struct{}, 1)} }
 // Send sends a command, such as a presence update, when the bot is connected and
 // Discord's limit allows it, after earlier commands. A presence replaces one that still
 // waits, and is that of later sessions too. Other commands that a session has not sent
-// when it ends are dropped. The error is ErrBusy. Send never blocks.
+// when it ends are dropped. It fails if too many commands wait, and never blocks.
 func (g *Gateway) Send(op wire.Opcode, data json.RawMessage) error {
 	o := &g.outbox
 	o.mu.Lock()
@@ -52,7 +51,7 @@ func (g *Gateway) Send(op wire.Opcode, data json.RawMessage) error {
 		o.queue = slices.DeleteFunc(o.queue, outgoing.setsPresence)
 	}
 	if len(o.queue) >= maxOutbox {
-		return ErrBusy
+		return errBusy
 	}
 	o.queue = append(o.queue, out)
 	o.poke()

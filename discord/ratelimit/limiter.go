@@ -291,9 +291,6 @@ func (p *Permit) Done() {
 	}
 }
 
-// Waited returns how long the call was held, from the first try on.
-func (p *Permit) Waited() time.Duration { return p.call.sentAt.sub(p.call.came) }
-
 // Barred says what keeps every call of a token from being sent: a [Banned] or
 // [TokenRefused] error, or nil. It is cheap whatever the number of buckets.
 func (l *Limiter) Barred(token string) *Error {
