@@ -340,7 +340,7 @@ func (g *Gateway) identify() identify {
 		Compress:   true,
 		Intents:    g.config.Intents,
 	}
-	if i.Presence = g.outbox.lastPresence(); i.Presence == nil {
+	if i.Presence = g.outbox.takePresence(); i.Presence == nil {
 		shown := presence{Status: g.config.Status, Activities: []activity{}}
 		if g.config.Activity != "" {
 			shown.Activities = append(shown.Activities, activity{Name: "Custom Status", Type: customActivity, State: g.config.Activity})
@@ -395,7 +395,7 @@ func (c *connection) welcomed(f frame) {
 		c.gateway.keep(c.session)
 	}
 	c.resumes = false
-	c.gateway.outbox.clear() // what was for the lost session
+	c.gateway.outbox.renew()
 	c.begun(Status{State: Connected, User: r.User.Username, Ready: f.Data})
 }
 
@@ -416,10 +416,10 @@ func (c *connection) begun(s Status) {
 	c.gateway.config.Logger.Info("connected to Discord's gateway", "username", c.gateway.Status().User, "resumed", s.Resumed)
 }
 
-// keepAlive sends until the connection ends: a heartbeat in each interval, one
-// when Discord asks, and what is in the outbox as the limit allows. It ends the connection when a heartbeat was not
-// acknowledged before the next and nothing else came either. While a large
-// event comes over a slow line, acknowledgements queue behind it.
+// keepAlive sends until the connection ends: a heartbeat when Discord asks or the last
+// one is an interval old, and what is in the outbox as the limit allows. It ends the
+// connection when a heartbeat was not acknowledged within the interval and nothing else
+// came either. While a large event comes over a slow line, acknowledgements queue behind it.
 func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
 	// Enough is left for the regular heartbeats of a minute.
 	spare := min(int(sendWindow/interval)+2, wire.MaxSends/2)
@@ -447,8 +447,8 @@ func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
 			c.gateway.outbox.poke()
 			continue
 		case <-c.asked:
-			// An answer for which the limit leaves nothing is the next regular
-			// heartbeat.
+			// If the limit leaves nothing for an answer, the answer is the next
+			// regular heartbeat.
 			if time.Until(c.sends.next(time.Now(), spare)) > 0 {
 				continue
 			}
@@ -457,12 +457,12 @@ func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
 				c.end(errNoACK)
 				return
 			}
-			timer.Reset(interval)
 			if wait := time.Until(c.sends.next(time.Now(), 0)); wait > 0 {
 				timer.Reset(wait)
 				continue
 			}
 		}
+		timer.Reset(interval)
 		if err := c.heartbeat(ctx); err != nil {
 			c.end(err)
 			return

@@ -217,6 +217,70 @@ func TestKeepAllBound(t *testing.T) {
 	}
 }
 
+// TestKeepAllBoundOfChanges: a guild that grows by changes is bounded as one that comes.
+// Its members are dropped for that, and if it does not fit without them, the guild is.
+func TestKeepAllBoundOfChanges(t *testing.T) {
+	const limit = 50_000
+	text := strings.Repeat("x", 2000)
+	for _, tt := range []struct{ kind, data string }{
+		{"CHANNEL_CREATE", `{"id":"%d","guild_id":"1","topic":"` + text + `"}`},
+		{"CHANNEL_UPDATE", `{"id":"%d","guild_id":"1","topic":"` + text + `"}`},
+		{"GUILD_ROLE_CREATE", `{"guild_id":"1","role":{"id":"%d","name":"` + text + `"}}`},
+		{"GUILD_ROLE_UPDATE", `{"guild_id":"1","role":{"id":"%d","name":"` + text + `"}}`},
+		{"GUILD_UPDATE", `{"id":"1","name":"g","%d":"` + text + `"}`},
+		{"GUILD_EMOJIS_UPDATE", `{"guild_id":"1","emojis":["%d` + strings.Repeat(text, 20) + `"]}`},
+		{"GUILD_STICKERS_UPDATE", `{"guild_id":"1","stickers":["%d` + strings.Repeat(text, 20) + `"]}`},
+	} {
+		t.Run(tt.kind, func(t *testing.T) {
+			exceeded := 0
+			g := everythingOf(t, limit, &exceeded)
+			dispatch := func(kind, data string) { g.Dispatch(gateway.Dispatch{Type: kind, Data: json.RawMessage(data)}) }
+			dispatch("GUILD_CREATE", create(1, 1, 150))
+			members := 150
+			for i := range 2 * limit / len(text) {
+				dispatch(tt.kind, fmt.Sprintf(tt.data, 10_000+i))
+				one := g.GuildSnapshot(1)
+				if !one.Available() {
+					break
+				}
+				if n := len(one.Create(1, true, nil)); n > limit {
+					t.Fatalf("after %d changes, %d of %d bytes are kept", i+1, n, limit)
+				}
+				members = one.Members
+			}
+			if members == 150 || exceeded != 1 {
+				t.Errorf("%d members, exceeded %d times", members, exceeded)
+			}
+		})
+	}
+	exceeded := 0
+	g := everythingOf(t, limit, &exceeded)
+	dispatch := func(kind, data string) { g.Dispatch(gateway.Dispatch{Type: kind, Data: json.RawMessage(data)}) }
+	dispatch("GUILD_CREATE", create(1, 1, 10))
+	dispatch("GUILD_CREATE", create(2, 1, 10))
+	for range 100 { // again and again takes no more, and what is deleted frees its space
+		dispatch("CHANNEL_CREATE", `{"id":"8","guild_id":"1","topic":"`+text+`"}`)
+		dispatch("CHANNEL_UPDATE", `{"id":"8","guild_id":"1","topic":"`+text+`"}`)
+		dispatch("CHANNEL_DELETE", `{"id":"8","guild_id":"1"}`)
+		dispatch("GUILD_ROLE_CREATE", `{"guild_id":"1","role":{"id":"8","name":"`+text+`"}}`)
+		dispatch("GUILD_ROLE_DELETE", `{"guild_id":"1","role_id":"8"}`)
+	}
+	if one := g.GuildSnapshot(1); one.Members != 10 || exceeded != 0 {
+		t.Errorf("%d members, exceeded %d times", one.Members, exceeded)
+	}
+	dispatch("GUILD_EMOJIS_UPDATE", `{"guild_id":"1","emojis":["`+strings.Repeat(text, 30)+`"]}`)
+	if one := g.GuildSnapshot(1); one.Available() || exceeded != 1 {
+		t.Errorf("a guild that does not fit is available: %t, exceeded %d times", one.Available(), exceeded)
+	}
+	if two := g.GuildSnapshot(2); two.Members != 10 {
+		t.Errorf("the other guild has %d members", two.Members)
+	}
+	dispatch("GUILD_CREATE", create(1, 1, 10))
+	if one := g.GuildSnapshot(1); one.Members != 10 {
+		t.Errorf("%d members in the guild that fits again", one.Members)
+	}
+}
+
 // BenchmarkKeepAll shows the memory of 100 guilds with 500 channels and 500 members
 // each: with what bots need, and without.
 func BenchmarkKeepAll(b *testing.B) {

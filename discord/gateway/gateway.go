@@ -29,8 +29,8 @@ import (
 	"discordproxy/discord"
 )
 
-// MaxActivityLength is the largest number of characters of an activity.
-const MaxActivityLength = 128
+// maxActivityLength is the largest number of characters of an activity.
+const maxActivityLength = 128
 
 // Config configures a Gateway. Token, Discord and Handler are required.
 type Config struct {
@@ -51,7 +51,7 @@ type Config struct {
 	// means online.
 	Status string
 	// Activity is a text that shows under the bot's name, at most
-	// MaxActivityLength characters. Empty means none.
+	// 128 characters. Empty means none.
 	Activity string
 	// UserAgent names the program, see discord.Config.
 	UserAgent string
@@ -239,8 +239,8 @@ func CheckPresence(status, activity string) error {
 	default:
 		return fmt.Errorf("gateway: status %q is not one of online, idle, dnd, invisible", status)
 	}
-	if n := utf8.RuneCountInString(activity); n > MaxActivityLength {
-		return fmt.Errorf("gateway: an activity of %d characters, more than %d", n, MaxActivityLength)
+	if n := utf8.RuneCountInString(activity); n > maxActivityLength {
+		return fmt.Errorf("gateway: an activity of %d characters, more than %d", n, maxActivityLength)
 	}
 	return nil
 }

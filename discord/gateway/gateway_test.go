@@ -21,6 +21,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/discord/gateway"
+	"discordproxy/discord/gateway/wire"
 
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
@@ -335,6 +336,57 @@ func TestSession(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// TestPresence: the last presence is that of the session, whenever it was set. Other
+// commands are for the session in which they were sent.
+func TestPresence(t *testing.T) {
+	_ = play(t, gateway.Config{Status: "idle"}, func(p *place, g *gateway.Gateway) {
+		set := func(status string) {
+			t.Helper()
+			if err := g.Send(wire.OpPresenceUpdate, json.RawMessage(`{"status":"`+status+`"}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		q := <-p.peers
+		sent := func(want string) {
+			t.Helper()
+			synctest.Wait()
+			var got []string
+			for len(q.frames) > 0 {
+				f := <-q.frames
+				var identify struct{ Presence struct{ Status string } }
+				if _ = json.Unmarshal(f.Data, &identify); f.Op == 2 {
+					got = append(got, "IDENTIFY "+identify.Presence.Status)
+				} else if f.Op == 3 || f.Op == 8 {
+					got = append(got, string(f.Data))
+				}
+			}
+			if got := strings.Join(got, ", "); got != want {
+				t.Errorf("sent %s, want %s", got, want)
+			}
+		}
+		q.greet()
+		sent("IDENTIFY idle")
+		set("invisible")
+		set("dnd")
+		if err := g.Send(wire.OpRequestMembers, json.RawMessage(`{"guild_id":"1"}`)); err != nil {
+			t.Fatal(err)
+		}
+		sent("")
+		q.dispatch(1, "READY", ready)
+		sent(`{"status":"dnd"}`)
+		set("online")
+		sent(`{"status":"online"}`)
+
+		q.send(9, "false")
+		q = <-p.peers
+		set("away")
+		q.greet()
+		sent("IDENTIFY away")
+		q.dispatch(1, "READY", ready)
+		sent("")
+	})
 }
 
 // TestGoodbye: the connection is closed with the code that ends the session,

@@ -210,6 +210,7 @@ func (s *Guilds) Dispatch(d Dispatch) {
 	case "GUILD_UPDATE":
 		if g := s.guilds[is.ID]; g != nil && !unavailable(fields) {
 			g.set(fields)
+			s.recount(is.ID, g)
 		}
 		return
 	case "GUILD_DELETE":
@@ -248,6 +249,7 @@ func (s *Guilds) Dispatch(d Dispatch) {
 		remove(g.channels, is.ID)
 		g.rest.removeThreadsOf(s.all, is.ID)
 	}
+	s.recount(is.GuildID, g)
 }
 
 // moveRolesFor moves the roles up that are at or above the position of a new one, which

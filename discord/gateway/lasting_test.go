@@ -294,6 +294,41 @@ func TestAskedForHeartbeats(t *testing.T) {
 	})
 }
 
+// TestAskedForHeartbeatBeforeTheNext: an answer shortly before the next regular heartbeat
+// has as long to be acknowledged as any heartbeat.
+func TestAskedForHeartbeatBeforeTheNext(t *testing.T) {
+	const interval, trip = 41250 * time.Millisecond, 50 * time.Millisecond
+	for _, acknowledged := range []bool{true, false} {
+		_ = play(t, gateway.Config{}, func(p *place, _ *gateway.Gateway) {
+			q := <-p.peers
+			q.welcome()
+			p.heard()
+			q.silent.Store(true)
+			<-q.frames // a regular heartbeat
+			time.Sleep(trip)
+			q.send(11, "null")
+			time.Sleep(interval - trip - 20*time.Millisecond)
+			q.send(1, "null")
+			<-q.frames // the answer
+			asked := time.Now()
+			if acknowledged {
+				time.Sleep(trip)
+				q.send(11, "null")
+				<-q.frames // the next regular one
+				if took := time.Since(asked); took > interval {
+					t.Errorf("no heartbeat for %s", took)
+				}
+				p.wantHeard("")
+				return
+			}
+			<-q.left
+			if took := time.Since(asked); took != interval {
+				t.Errorf("the connection was given up after %s", took)
+			}
+		})
+	}
+}
+
 // TestBackwards: a sequence number smaller than the last one is ignored, but its event is
 // delivered.
 func TestBackwards(t *testing.T) {

@@ -12,8 +12,7 @@ import (
 // maxOutbox is how many commands may wait to be sent.
 const maxOutbox = 1000
 
-// ErrBusy means that too many commands wait to be sent to the gateway.
-var ErrBusy = errors.New("too many commands wait for the limit of Discord's gateway, 120 in 60 s")
+var errBusy = errors.New("too many commands wait for the limit of Discord's gateway, 120 in 60 s")
 
 // outgoing is a command that waits to be sent.
 type outgoing struct {
@@ -21,6 +20,8 @@ type outgoing struct {
 	data   json.RawMessage
 	number uint64
 }
+
+func (o outgoing) setsPresence() bool { return o.op == wire.OpPresenceUpdate }
 
 // outbox holds commands of others until a connection sends them. It is safe for
 // concurrent use.
@@ -38,7 +39,7 @@ func newOutbox() outbox { return outbox{wake: make(chan struct{}, 1)} }
 // Send sends a command, such as a presence update, when the bot is connected and
 // Discord's limit allows it, after earlier commands. A presence replaces one that still
 // waits, and is that of later sessions too. Other commands that a session has not sent
-// when it ends are dropped. The error is ErrBusy. Send never blocks.
+// when it ends are dropped. It fails if too many commands wait, and never blocks.
 func (g *Gateway) Send(op wire.Opcode, data json.RawMessage) error {
 	o := &g.outbox
 	o.mu.Lock()
@@ -47,10 +48,10 @@ func (g *Gateway) Send(op wire.Opcode, data json.RawMessage) error {
 	out := outgoing{op, data, o.last}
 	if op == wire.OpPresenceUpdate {
 		o.presence = data
-		o.queue = slices.DeleteFunc(o.queue, func(out outgoing) bool { return out.op == op })
+		o.queue = slices.DeleteFunc(o.queue, outgoing.setsPresence)
 	}
 	if len(o.queue) >= maxOutbox {
-		return ErrBusy
+		return errBusy
 	}
 	o.queue = append(o.queue, out)
 	o.poke()
@@ -82,17 +83,20 @@ func (o *outbox) sent(out outgoing) {
 	}
 }
 
-func (o *outbox) clear() {
+// renew drops what was for the lost session when another one begins. A presence stays:
+// it was set after IDENTIFY, which has no later one.
+func (o *outbox) renew() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.queue = nil
+	o.queue = slices.DeleteFunc(o.queue, func(out outgoing) bool { return !out.setsPresence() })
 }
 
-// lastPresence returns the presence that was sent last, or nil for none. The result
-// is for a field of type any.
-func (o *outbox) lastPresence() any {
+// takePresence returns the last presence for an IDENTIFY, or nil for none. It need not
+// be sent any more. The result is for a field of type any.
+func (o *outbox) takePresence() any {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.queue = slices.DeleteFunc(o.queue, outgoing.setsPresence)
 	if o.presence == nil {
 		return nil
 	}

@@ -1,10 +1,12 @@
 package ratelimit_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"discordproxy/discord/ratelimit"
@@ -221,4 +223,32 @@ func TestAddressHearsOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAddressOfACallThatLeaves: if a call gets its permit in the moment in which its
+// caller gives up, the other limiters do not wait for its answer.
+func TestAddressOfACallThatLeaves(t *testing.T) {
+	for range 40 { // which of the two Acquire sees first is random
+		synctest.Test(t, func(t *testing.T) {
+			shared := ratelimit.Config{InvalidRequestLimit: 2, Address: new(ratelimit.Address)} // one call at a time
+			first, other := newLimiter(t, shared), newLimiter(t, shared)
+			sent, err := first.Acquire(t.Context(), request("POST", messages(1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			leaving := request("POST", messages(2))
+			leaving.Joined = func() {
+				sent.Cancel()
+				cancel()
+			}
+			if p, err := first.Acquire(ctx, leaving); err == nil {
+				p.Cancel()
+			}
+			began := time.Now()
+			if _, err := other.Acquire(t.Context(), request("POST", messages(1))); err != nil || time.Since(began) > 0 {
+				t.Errorf("the other limiter's call waited for %s: %v", time.Since(began), err)
+			}
+		})
+	}
 }

@@ -289,8 +289,9 @@ type gone struct {
 type goneWebhooks struct {
 	known map[string]*gone
 	order list[gone] // oldest answer first
-	// removed are those that were forgotten since the last export.
-	removed []string
+	// removed are those that were forgotten, and with which change. It is nil as long
+	// as nobody wants to know.
+	removed map[string]uint64
 }
 
 func newGoneWebhooks() goneWebhooks {
@@ -300,22 +301,43 @@ func newGoneWebhooks() goneWebhooks {
 	}
 }
 
-// add remembers a webhook in the place of what was known of it.
-func (w *goneWebhooks) add(g *gone) {
-	w.remove(w.known[g.major])
+// add remembers a webhook in the place of what was known of it, with a change.
+func (w *goneWebhooks) add(g *gone, change uint64) {
+	w.remove(w.known[g.major], change)
 	if len(w.known) >= maxGoneWebhooks {
-		w.remove(w.order.first)
+		w.remove(w.order.first, change)
 	}
 	w.known[g.major] = g
 	w.order.push(g)
 }
 
-// remove forgets a webhook; nil is none.
-func (w *goneWebhooks) remove(g *gone) {
-	if g != nil {
-		delete(w.known, g.major)
-		w.order.remove(g)
+// remove forgets a webhook with a change; nil is none.
+func (w *goneWebhooks) remove(g *gone, change uint64) {
+	if g == nil {
+		return
 	}
+	delete(w.known, g.major)
+	w.order.remove(g)
+	// If nothing can be saved, no more are noted: what is saved of them is soon too old.
+	if w.removed != nil && len(w.removed) < maxGoneWebhooks {
+		w.removed[g.major] = change
+	}
+}
+
+// export has removed noted from now on. It returns those that were removed after a
+// change, and forgets the others.
+func (w *goneWebhooks) export(since uint64) (removed []string) {
+	if w.removed == nil {
+		w.removed = make(map[string]uint64)
+	}
+	for major, change := range w.removed {
+		if change <= since {
+			delete(w.removed, major)
+		} else if w.known[major] == nil {
+			removed = append(removed, major)
+		}
+	}
+	return removed
 }
 
 // of returns what is known of the webhook of a call, or nil if it is not gone.
@@ -357,7 +379,7 @@ func (c *core) judgeWebhook(x *call, r *Response, limit Limit, now instant) {
 			major: x.route.key.major, strikes: strikes + 1, since: c.sends,
 			until: now.add(min(firstGone<<min(strikes, 11), maxGone)),
 		}
-		c.gone.add(g)
+		c.gone.add(g, c.changes)
 		c.sweep(now, func(o *call) *Error {
 			if o.exempt || o.route.key.major != x.route.key.major {
 				return nil
@@ -365,10 +387,7 @@ func (c *core) judgeWebhook(x *call, r *Response, limit Limit, now instant) {
 			return g.refuse(now)
 		})
 	case g != nil && r.Status < http.StatusInternalServerError && limit == NotLimited:
-		c.gone.remove(g)
-		if c.exported {
-			c.gone.removed = append(c.gone.removed, g.major)
-		}
+		c.gone.remove(g, c.changes)
 	case g != nil:
 		g.until = max(g.until, now.add(probePause))
 	}

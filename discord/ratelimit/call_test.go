@@ -8,7 +8,7 @@ import (
 // TestLeavingWithThePermit: a caller that cancels at the moment when its call is sent
 // also frees its line.
 func TestLeavingWithThePermit(t *testing.T) {
-	c := newCore(0, 10, 1<<20, 10_000)
+	c := newCore(Config{GlobalLimit: -1})
 	now := instant(time.Hour)
 	ask := func() *call {
 		x := &call{deadline: never}

@@ -1,6 +1,9 @@
 package ratelimit
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // ordinaryLimit is the calls a second that Discord takes of a token with no
 // known limit of its own, and of an address without a token.
@@ -33,7 +36,6 @@ type core struct {
 	passed   uint64 // calls that came elsewhere before
 	sends    uint64
 	changes  uint64            // grows with each change that Export returns
-	exported bool              // somebody wants them
 	changed  func(urgent bool) // see Config
 	// supposed are windows, as they may be now, of buckets that an earlier run
 	// did not save.
@@ -63,17 +65,20 @@ type core struct {
 	used    list[bucket]   // all of them, least recently used first
 }
 
-func newCore(globalLimit, maxQueue int, maxQueueBytes int64, invalidLimit int) *core {
+func newCore(c Config) *core {
 	return &core{
-		globalLimit:   globalLimit,
-		maxQueue:      maxQueue,
-		maxQueueBytes: maxQueueBytes,
+		globalLimit:   max(cmp.Or(c.GlobalLimit, defaultGlobalLimit), 0),
+		maxQueue:      cmp.Or(c.MaxQueue, defaultMaxQueue),
+		maxQueueBytes: cmp.Or(c.MaxQueueBytes, defaultMaxQueueBytes),
+		maxOthers:     cmp.Or(c.MaxOtherTokens, defaultMaxOtherTokens),
+		address:       c.Address,
+		changed:       c.Changed,
 		accounts:      make(map[accountKey]*account),
 		others:        list[account]{links: func(a *account) *links[account] { return &a.links }},
 		queued:        list[call]{links: (*call).order},
 		sent:          list[call]{links: (*call).order},
 		used:          list[bucket]{links: func(b *bucket) *links[bucket] { return &b.byUse }},
-		budget:        budget{limit: invalidLimit},
+		budget:        budget{limit: cmp.Or(c.InvalidRequestLimit, defaultInvalidLimit)},
 		gone:          newGoneWebhooks(),
 		roundTrip:     guessRoundTrip,
 		wakes: heap[*bucket]{

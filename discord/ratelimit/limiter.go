@@ -67,33 +67,16 @@ type Limiter struct {
 // New returns a Limiter. It starts no goroutine.
 func New(c Config) (*Limiter, error) {
 	if c.MaxQueue < 0 || c.MaxQueueBytes < 0 || c.InvalidRequestLimit < 0 || c.MaxOtherTokens < 0 {
-		return nil, errors.New("ratelimit: MaxQueue, MaxQueueBytes, InvalidRequestLimit and MaxGuests must not be negative")
+		return nil, errors.New("ratelimit: MaxQueue, MaxQueueBytes, InvalidRequestLimit and MaxOtherTokens must not be negative")
 	}
 	if c.InvalidRequestLimit == 1 {
 		return nil, errors.New("ratelimit: an InvalidRequestLimit of 1 lets no call go")
 	}
-	orDefault := func(n, d int) int {
-		if n == 0 {
-			return d
-		}
-		return n
-	}
-	if c.MaxQueueBytes == 0 {
-		c.MaxQueueBytes = defaultMaxQueueBytes
-	}
 	began := time.Now()
-	l := &Limiter{
-		began: began,
-		epoch: instant(began.UnixNano()),
-		core: newCore(max(orDefault(c.GlobalLimit, defaultGlobalLimit), 0), orDefault(c.MaxQueue, defaultMaxQueue),
-			c.MaxQueueBytes, orDefault(c.InvalidRequestLimit, defaultInvalidLimit)),
-		armed: never,
-	}
-	l.core.changed = c.Changed
-	l.core.maxOthers = orDefault(c.MaxOtherTokens, defaultMaxOtherTokens)
+	l := &Limiter{began: began, epoch: instant(began.UnixNano()), core: newCore(c), armed: never}
 	l.timer = time.AfterFunc(time.Hour, l.tick)
 	l.timer.Stop()
-	if l.core.address = c.Address; c.Address != nil {
+	if c.Address != nil {
 		c.Address.join(l)
 	}
 	return l, nil
@@ -153,34 +136,26 @@ func (l *Limiter) Acquire(ctx context.Context, r Request) (*Permit, error) {
 		return nil, err
 	}
 	p := &Permit{limiter: l, call: call{deadline: never}}
-	deadline, hasDeadline := ctx.Deadline()
-
-	l.mu.Lock()
-	if hasDeadline {
+	if deadline, ok := ctx.Deadline(); ok {
 		p.call.deadline = l.at(deadline)
 	}
-	now := l.now()
-	l.core.admit(&p.call, &r, now)
-	l.arm(now)
-	state, woken := p.call.state, p.call.woken
-	l.unlock()
+	var state callState
+	l.do(func(now instant) {
+		l.core.admit(&p.call, &r, now)
+		state = p.call.state
+	})
 
 	if r.Joined != nil && state != callRefused {
 		r.Joined()
 	}
 	if state == callWaits {
 		select {
-		case <-woken:
+		case <-p.call.woken:
 		case <-ctx.Done():
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			if p.call.state == callRefused {
-				return nil, p.call.err
+			l.do(func(now instant) { l.core.leave(&p.call, now) })
+			if p.call.err == nil {
+				return nil, ctx.Err()
 			}
-			now := l.now()
-			l.core.leave(&p.call, now)
-			l.arm(now)
-			return nil, ctx.Err()
 		}
 	}
 	// Once decided, err is not written any more.
@@ -227,16 +202,28 @@ func (l *Limiter) Close() {
 	if a := l.core.address; a != nil {
 		a.leave(l)
 	}
+	l.do(func(now instant) {
+		l.core.close(now)
+		l.timer.Stop()
+	})
+}
+
+// do has f decide with the lock held. Afterwards the timer is set to what comes next, and
+// others of the address hear what was found out.
+func (l *Limiter) do(f func(now instant)) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.core.close(l.now())
-	l.timer.Stop()
+	defer l.unlock()
+	now := l.now()
+	f(now)
+	l.arm(now)
 }
 
 // now is the time since the Unix epoch, by a clock that never steps.
 func (l *Limiter) now() instant { return l.epoch.add(time.Since(l.began)) }
 
-func (l *Limiter) at(t time.Time) instant { return l.epoch.add(t.Sub(l.began)) }
+func (l *Limiter) at(t time.Time) instant {
+	return l.epoch.add(min(t.Sub(l.began), never.sub(l.epoch)))
+}
 
 // time turns an instant back into a time; 0 into the zero time.
 func (l *Limiter) time(t instant) time.Time {
@@ -256,12 +243,10 @@ func (l *Limiter) arm(now instant) {
 }
 
 func (l *Limiter) tick() {
-	l.mu.Lock()
-	defer l.unlock()
-	l.armed = never
-	now := l.now()
-	l.core.advance(now)
-	l.arm(now)
+	l.do(func(now instant) {
+		l.armed = never
+		l.core.advance(now)
+	})
 }
 
 // Permit is the right to send one request now. Exactly the first of Complete,
@@ -281,54 +266,30 @@ func (p *Permit) Begin() { p.call.begun.Store(int64(p.limiter.now())) }
 // It is to be called as soon as status and headers have arrived; for answers
 // with a status of 400 or more, once the body was read.
 func (p *Permit) Complete(r Response) (v Verdict) {
-	l := p.limiter
-	l.mu.Lock()
-	defer l.unlock()
-	now := l.now()
-	v = l.core.complete(&p.call, &r, now)
-	l.arm(now)
+	p.limiter.do(func(now instant) { v = p.limiter.core.complete(&p.call, &r, now) })
 	return v
 }
 
 // Cancel gives back the permit of a request if certainly nothing of it was
 // sent.
 func (p *Permit) Cancel() {
-	l := p.limiter
-	l.mu.Lock()
-	defer l.unlock()
-	now := l.now()
-	l.core.cancel(&p.call, now)
-	l.arm(now)
+	p.limiter.do(func(now instant) { p.limiter.core.cancel(&p.call, now) })
 }
 
 // Lost ends the permit of a request that may have reached Discord but has no
 // answer.
 func (p *Permit) Lost() {
-	l := p.limiter
-	l.mu.Lock()
-	defer l.unlock()
-	now := l.now()
-	l.core.lose(&p.call, now)
-	l.arm(now)
+	p.limiter.do(func(now instant) { p.limiter.core.lose(&p.call, now) })
 }
 
 // Done says that the call makes no further try, after its last try has ended.
 // Nothing else lets the next call of its [Request.Line] go. For calls without
 // a line it does nothing.
 func (p *Permit) Done() {
-	if p.call.line == nil {
-		return
+	if p.call.line != nil {
+		p.limiter.do(func(now instant) { p.limiter.core.done(&p.call, now) })
 	}
-	l := p.limiter
-	l.mu.Lock()
-	defer l.unlock()
-	now := l.now()
-	l.core.done(&p.call, now)
-	l.arm(now)
 }
-
-// Waited returns how long the call was held, from the first try on.
-func (p *Permit) Waited() time.Duration { return p.call.sentAt.sub(p.call.came) }
 
 // Barred says what keeps every call of a token from being sent: a [Banned] or
 // [TokenRefused] error, or nil. It is cheap whatever the number of buckets.

@@ -116,6 +116,24 @@ func TestPermitEndsOnce(t *testing.T) {
 	})
 }
 
+// TestFarDeadline: a call waits, however far away its deadline is.
+func TestFarDeadline(t *testing.T) {
+	for _, years := range []time.Duration{100, 230, 250, 290} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(t, ratelimit.Config{GlobalLimit: 1})
+			ctx, cancel := context.WithTimeout(t.Context(), years*365*24*time.Hour)
+			defer cancel()
+			for range 2 {
+				p, err := l.Acquire(ctx, request("POST", messages(1)))
+				if err != nil {
+					t.Fatalf("%d years: %v", years, err)
+				}
+				p.Complete(answered)
+			}
+		})
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	for _, c := range []ratelimit.Config{{MaxQueue: -1}, {MaxQueueBytes: -1}, {InvalidRequestLimit: -1}, {InvalidRequestLimit: 1}, {MaxOtherTokens: -1}} {
 		if l, err := ratelimit.New(c); err == nil {

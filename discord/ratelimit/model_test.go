@@ -168,7 +168,7 @@ func newModel(t *rapid.T) *model {
 	m.discord.Global = global
 	m.discord.FixedSecond = rapid.Bool().Draw(t, "fixed second")
 	m.discord.Limit = m.limitOf
-	m.core = newCore(global, rapid.SampledFrom([]int{5, 1000}).Draw(t, "queue"), 1<<20, 10_000)
+	m.core = newCore(Config{GlobalLimit: cmp.Or(global, -1), MaxQueue: rapid.SampledFrom([]int{5, 1000}).Draw(t, "queue"), MaxQueueBytes: 1 << 20})
 
 	troubled := rapid.Bool().Draw(t, "troubled")
 	m.troubled = troubled

@@ -167,7 +167,7 @@ type reserved struct {
 }
 
 func reserve(t *testing.T) *reserved {
-	r := &reserved{core: newCore(50, 1000, 1<<20, 10_000), now: modelStart}
+	r := &reserved{core: newCore(Config{}), now: modelStart}
 	for i := range 100 {
 		r.ask("a", 2+i)
 	}
@@ -254,7 +254,7 @@ func TestKeptUnits(t *testing.T) {
 // than Discord takes, and that has few calls in flight therefore, keeps no
 // units that it cannot use.
 func TestNothingIsKeptForHeaders(t *testing.T) {
-	r := &reserved{core: newCore(50, 1000, 1<<20, 10_000), now: modelStart}
+	r := &reserved{core: newCore(Config{}), now: modelStart}
 	read := func() *call {
 		x := &call{deadline: never}
 		r.admit(x, &Request{Route: RouteOf("GET", "/channels/1/messages", "", time.Time{}), Caller: "a"}, r.now)

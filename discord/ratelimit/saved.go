@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -15,283 +14,7 @@ const (
 	maxAhead    = time.Second
 	// maxSavedWait is the longest wait that a record is believed.
 	maxSavedWait = 24 * time.Hour
-	// unsavedTime is how long after the newest record calls may have been sent that
-	// no record contains, if the run before did not end by itself.
-	unsavedTime = time.Second
-	// shortWindow is the longest window whose units are all taken for used after
-	// such an end: that of messages, 5 s, and what measuring it adds. Longer ones would
-	// hold calls for long, to save a single 429.
-	shortWindow = 6 * time.Second
 )
-
-// Saved is a record of what a limiter has learnt, for the limiter of a later run.
-// It holds no secret. Exactly one of the pointers is set; none means that the
-// record of the key is out of date.
-type Saved struct {
-	// Key names what the record is about. A newer record of the same key takes
-	// the place of the older one.
-	Key string `json:"-"`
-	// At is when the record was made.
-	At time.Time `json:"at"`
-
-	Address *SavedAddress `json:"address,omitempty"`
-	Token   *SavedToken   `json:"token,omitempty"`
-	Shape   *SavedShape   `json:"shape,omitempty"`
-	Route   *SavedRoute   `json:"route,omitempty"`
-	Webhook *SavedWebhook `json:"webhook,omitempty"`
-}
-
-// Values are the fields of a part of the state by their names: numbers, durations
-// in nanoseconds, and moments in nanoseconds from [Saved.At] on. Fields without a
-// value are missing.
-type Values map[string]int64
-
-// SavedAddress is the state that Discord counts for the address of the process.
-type SavedAddress struct {
-	Ban Values `json:"ban,omitempty"`
-	// Invalid are counts of invalid requests by how many seconds ago they were.
-	Invalid map[int64]int32 `json:"invalid,omitempty"`
-}
-
-// TokenName names a token as [Request] does.
-type TokenName struct {
-	Name       string `json:"name,omitempty"`
-	Tokenless  bool   `json:"tokenless,omitempty"`
-	OtherToken bool   `json:"guest,omitempty"`
-}
-
-// SavedToken is the state that all routes of a token share.
-type SavedToken struct {
-	TokenName
-	Pool    Values `json:"pool,omitempty"`
-	Refusal Values `json:"refusal,omitempty"`
-	// Units are the moments, as in Values, at which calls were sent and answered
-	// that still count against the global limit.
-	Units [][2]int64 `json:"units,omitempty"`
-}
-
-// SavedShape is the state of a route at all of its top-level resources.
-type SavedShape struct {
-	Token    TokenName `json:"token"`
-	Method   string    `json:"method"`
-	Template string    `json:"template"`
-	Shape    Values    `json:"shape,omitempty"`
-	Throttle Values    `json:"throttle,omitempty"`
-	Hash     string    `json:"hash,omitempty"`
-}
-
-// SavedRoute is the state of a route and of its bucket.
-type SavedRoute struct {
-	Token    TokenName         `json:"token"`
-	Method   string            `json:"method"`
-	Template string            `json:"template"`
-	Major    string            `json:"major,omitempty"`
-	Hash     string            `json:"hash,omitempty"`
-	Window   Values            `json:"window,omitempty"`
-	Throttle Values            `json:"throttle,omitempty"`
-	Kinds    map[string]Values `json:"kinds,omitempty"`
-	Route    Values            `json:"route,omitempty"`
-	Denial   Values            `json:"denial,omitempty"`
-}
-
-// SavedWebhook is a webhook that is gone.
-type SavedWebhook struct {
-	Major string `json:"major"`
-	Gone  Values `json:"gone"`
-}
-
-// visitor is shown the fields of a part of the state that are saved, which it
-// reads or sets.
-type visitor interface {
-	number(name string, field *int)
-	flag(name string, field *bool)
-	duration(name string, field *time.Duration)
-	moment(name string, field *instant)
-}
-
-func (w *window) visit(v visitor) {
-	kind, agreed, bare := int(w.kind), int(w.agreed), int(w.bare)
-	v.number("kind", &kind)
-	v.number("agreed", &agreed)
-	v.number("bare", &bare)
-	w.kind, w.agreed, w.bare = windowKind(kind), uint8(agreed), uint8(bare) //nolint:gosec // sound checks what was read
-	v.flag("rejected", &w.rejected)
-	v.flag("assumed", &w.assumed)
-	v.number("limit", &w.limit)
-	v.number("remaining", &w.remaining)
-	v.number("said", &w.said)
-	v.duration("per_low", &w.perLow)
-	v.duration("per_high", &w.perHigh)
-	v.duration("length", &w.length)
-	v.duration("after", &w.after)
-	v.moment("full", &w.full)
-	v.moment("sent", &w.sent)
-	v.moment("heard", &w.heard)
-}
-
-func (t *throttle) visit(v visitor) {
-	kind := int(t.kind)
-	v.number("kind", &kind)
-	t.kind = windowKind(kind) //nolint:gosec // sound checks what was read
-	v.number("limit", &t.limit)
-	v.duration("per", &t.per)
-	v.flag("sure", &t.sure)
-	v.flag("guess", &t.guess)
-	v.number("proved", &t.proved)
-	v.number("flight", &t.flight)
-	v.moment("until", &t.until)
-	v.moment("full", &t.full)
-	v.moment("ends", &t.ends)
-	v.number("used", &t.used)
-	v.moment("opened", &t.opened)
-	v.moment("anchor", &t.anchor)
-	v.number("taken", &t.taken)
-	v.moment("start", &t.start)
-	v.number("got", &t.got)
-	v.moment("first", &t.first)
-	v.moment("last", &t.last)
-	v.moment("sent", &t.sent)
-	v.duration("span", &t.span)
-	v.number("counted", &t.counted)
-	v.flag("vague", &t.vague)
-	v.duration("held", &t.held)
-	v.duration("extra", &t.extra)
-	v.number("streak", &t.streak)
-	v.number("calm", &t.calm)
-	v.number("step", &t.step)
-	v.duration("pause", &t.pause)
-	v.moment("binding", &t.binding)
-	v.moment("claimed", &t.claimed)
-	v.number("pardons", &t.pardons)
-	v.duration("fastest", &t.fastest)
-}
-
-func (s *shape) visit(v visitor) {
-	v.number("limit_seen", &s.limitSeen)
-	v.duration("per_seen", &s.perSeen)
-	kind := int(s.sharing.kind)
-	v.number("sharing", &kind)
-	s.sharing.kind = sharingKind(kind) //nolint:gosec // restoreShape checks what was read
-}
-
-func (r *route) visit(v visitor) { v.moment("refused", &r.refused) }
-
-func (d *denial) visit(v visitor) {
-	v.number("strikes", &d.strikes)
-	v.moment("until", &d.until)
-}
-
-func (p *pool) visit(v visitor) {
-	v.moment("paused_until", &p.pausedUntil)
-	v.moment("pace_next", &p.paceNext)
-	v.moment("pace_until", &p.paceUntil)
-	v.number("cut", &p.cut)
-	v.moment("cut_since", &p.cutSince)
-}
-
-func (r *refusal) visit(v visitor) {
-	v.flag("active", &r.active)
-	v.moment("retry", &r.retry)
-	v.number("strikes", &r.strikes)
-}
-
-func (b *ban) visit(v visitor) {
-	v.flag("active", &b.active)
-	v.moment("until", &b.until)
-	v.number("strikes", &b.strikes)
-}
-
-func (g *gone) visit(v visitor) {
-	v.number("strikes", &g.strikes)
-	v.moment("until", &g.until)
-}
-
-// part is a part of the state whose fields can be visited.
-type part interface{ visit(visitor) }
-
-// writer is the visitor that saves fields.
-type writer struct {
-	values Values
-	now    instant
-}
-
-func valuesOf(p part, now instant) Values {
-	w := writer{make(Values), now}
-	p.visit(w)
-	if len(w.values) == 0 {
-		return nil
-	}
-	return w.values
-}
-
-func (w writer) number(name string, field *int) {
-	if *field != 0 {
-		w.values[name] = int64(*field)
-	}
-}
-
-func (w writer) flag(name string, field *bool) {
-	if *field {
-		w.values[name] = 1
-	}
-}
-
-func (w writer) duration(name string, field *time.Duration) {
-	if *field != 0 {
-		w.values[name] = int64(*field)
-	}
-}
-
-func (w writer) moment(name string, field *instant) {
-	if *field != 0 {
-		w.values[name] = int64(field.sub(w.now))
-	}
-}
-
-// reader is the visitor that sets fields to what was saved. bad is whether a value
-// is beyond what can be.
-type reader struct {
-	values Values
-	at     instant // of the record
-	now    instant
-	bad    bool
-}
-
-// restore sets the fields of a part to what was saved, and reports whether all of
-// it can be true.
-func (v Values) restore(p part, at, now instant) bool {
-	r := reader{v, at, now, false}
-	p.visit(&r)
-	return !r.bad
-}
-
-// maxNumber is more than any count of the state.
-const maxNumber = math.MaxInt32
-
-func (r *reader) number(name string, field *int) {
-	n := r.values[name]
-	r.bad = r.bad || n < 0 || n > maxNumber
-	*field = int(min(max(n, 0), maxNumber))
-}
-
-func (r *reader) flag(name string, field *bool) { *field = r.values[name] != 0 }
-
-func (r *reader) duration(name string, field *time.Duration) {
-	d := time.Duration(r.values[name])
-	r.bad = r.bad || d < 0 || d > maxHeaderWait
-	*field = min(max(d, 0), maxHeaderWait)
-}
-
-func (r *reader) moment(name string, field *instant) {
-	from, known := r.values[name]
-	if !known {
-		*field = 0
-		return
-	}
-	d := time.Duration(from)
-	r.bad = r.bad || d < -maxHeaderWait || d > maxHeaderWait || r.at.add(d) > r.now.add(maxSavedWait)
-	*field = r.at.add(min(max(d, -maxHeaderWait), maxHeaderWait))
-}
 
 // Mark is a place in the changes of a limiter's state.
 type Mark struct {
@@ -303,15 +26,15 @@ type Mark struct {
 // Export returns records of what changed since an earlier call returned a mark, and
 // the next mark. The zero mark means everything. Calls wait for as long as it
 // takes to copy what changed.
-func (l *Limiter) Export(since Mark) ([]Saved, Mark) {
-	l.mu.Lock()
-	defer l.unlock()
-	now, wall := l.now(), time.Now()
-	mark := Mark{now, l.core.sends, l.core.changes}
-	if since.at > 0 && since.sequence == l.core.changes {
-		return nil, mark
-	}
-	records := l.core.export(since, now)
+func (l *Limiter) Export(since Mark) (records []Saved, mark Mark) {
+	var wall time.Time
+	l.do(func(now instant) {
+		wall = time.Now()
+		mark = Mark{now, l.core.sends, l.core.changes}
+		if since.at == 0 || since.sequence < l.core.changes {
+			records = l.core.export(since, now)
+		}
+	})
 	for i := range records {
 		records[i].At = wall
 	}
@@ -323,27 +46,16 @@ func (l *Limiter) Export(since Mark) ([]Saved, Mark) {
 // was made after the last call had ended; else a little more is taken for used than
 // the records say. What is too old, in the future or cannot be is left out.
 func (l *Limiter) Import(records []Saved, clean bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now, wall := l.now(), time.Now()
-	l.core.restore(records, clean, now, func(t time.Time) instant {
-		// By the system's clock: the monotonic one is that of another run.
-		return now.add(-wall.Round(0).Sub(t.Round(0)))
+	l.do(func(now instant) {
+		wall := time.Now()
+		l.core.restore(records, clean, now, func(t time.Time) instant {
+			// By the system's clock: the monotonic one is that of another run.
+			return now.add(-wall.Round(0).Sub(t.Round(0)))
+		})
 	})
 }
 
-// tokenName names the token in records.
-func (a *account) tokenName() TokenName { return TokenName{a.key.token, a.key.tokenless, a.other} }
-
-func (t TokenName) key() string {
-	if t.Tokenless {
-		return "tokenless"
-	}
-	return "token " + t.Name
-}
-
 func (c *core) export(since Mark, now instant) (records []Saved) {
-	c.exported = true
 	c.advance(now)
 	address := &SavedAddress{Ban: valuesOf(&c.ban, now), Invalid: make(map[int64]int32)}
 	for i, n := range c.budget.slots {
@@ -416,17 +128,16 @@ func (c *core) export(since Mark, now instant) (records []Saved) {
 	for g := c.gone.order.last; g != nil && (since.at == 0 || g.since >= since.sends); g = g.links.prev {
 		records = append(records, Saved{Key: g.major, Webhook: &SavedWebhook{g.major, valuesOf(g, now)}})
 	}
-	for _, major := range c.gone.removed {
-		if c.gone.known[major] == nil {
-			records = append(records, Saved{Key: major})
-		}
+	for _, major := range c.gone.export(since.sequence) {
+		records = append(records, Saved{Key: major})
 	}
-	c.gone.removed = nil
 	return records
 }
 
 // restore takes over records. at turns the time of a record into one of now's clock.
 func (c *core) restore(records []Saved, clean bool, now instant, at func(time.Time) instant) {
+	c.changes++
+	c.gone.export(0) // what is forgotten from here on may be stored
 	newest := instant(0)
 	records = slices.DeleteFunc(slices.Clone(records), func(r Saved) bool {
 		t := at(r.At)
@@ -453,22 +164,23 @@ func (c *core) restore(records []Saved, clean bool, now instant, at func(time.Ti
 			c.restoreToken(r.Token, t, unsaved, now)
 		case r.Route != nil:
 			c.restoreRoute(r.Route, t, unsaved, now)
-		case r.Webhook != nil:
-			g := &gone{major: r.Webhook.Major}
-			if r.Webhook.Gone.restore(g, t, now) && now.sub(g.until) < maxGone {
-				c.gone.add(g)
-			}
 		}
 	}
-	for _, r := range records { // of routes that are known
-		if r.Shape != nil {
-			c.restoreShape(r.Shape, min(at(r.At), now), unsaved, now)
+	for _, r := range slices.Backward(records) {
+		t := min(at(r.At), now)
+		switch {
+		case r.Shape != nil: // of routes that are known
+			c.restoreShape(r.Shape, t, unsaved, now)
+		case r.Webhook != nil: // the newest last, as they came
+			g := &gone{major: r.Webhook.Major}
+			if r.Webhook.Gone.restore(g, t, now) && now.sub(g.until) < maxGone {
+				c.gone.add(g, c.changes)
+			}
 		}
 	}
 	for b := c.used.first; b != nil; b = b.byUse.next {
 		c.suppose(b, b.routes[0].shape, now)
 	}
-	c.changes++
 }
 
 func (c *core) restoreAddress(s *SavedAddress, at, unsaved, now instant) {
@@ -660,51 +372,4 @@ func (t *throttle) sound(now instant) bool {
 		t.full = min(t.full, now.add(span))
 	}
 	return true
-}
-
-// suppose takes the units of an unknown bucket for used if the run
-// before may have used them and did not save that.
-func (c *core) suppose(b *bucket, s *shape, now instant) {
-	w, known := c.supposed[s]
-	switch {
-	case !known:
-	case now >= w.full:
-		delete(c.supposed, s)
-	case b.window.kind == unknown:
-		b.window = w
-	}
-}
-
-// used takes all units of a short window for used at a moment, and reports whether
-// it did; 0 is none.
-func (w *window) used(at instant) bool {
-	switch {
-	case at == 0:
-		return false
-	case w.kind == unsure && w.length <= shortWindow:
-		// Whichever kind it is, all units are back by then.
-		w.kind, w.remaining, w.assumed = fixed, 0, true
-		w.full = max(w.full, at.add(max(w.length, min(time.Duration(w.limit)*w.perHigh, shortWindow))))
-		return true
-	case w.kind == sliding && w.perHigh <= shortWindow/time.Duration(w.limit):
-		w.remaining, w.assumed = 0, true
-		w.full = max(w.full, at.add(time.Duration(w.limit)*w.perHigh))
-		return true
-	case w.kind == fixed && w.length <= shortWindow:
-		w.remaining, w.assumed = 0, true
-		w.full = max(w.full, at.add(w.length))
-		return true
-	}
-	return false
-}
-
-// spent is used for a throttle.
-func (t *throttle) spent(at instant) {
-	switch {
-	case at == 0:
-	case t.kind == sliding && t.per <= shortWindow/time.Duration(t.limit):
-		t.full = max(t.full, at.add(time.Duration(t.limit)*t.per))
-	case t.kind == fixed && t.per <= shortWindow:
-		t.ends, t.used = max(t.ends, at.add(t.per)), max(t.used, t.limit)
-	}
 }

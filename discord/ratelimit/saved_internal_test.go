@@ -77,7 +77,7 @@ func access(p part, i int) reflect.Value {
 
 // TestSavedBudget saves counts of invalid requests: as many stay, for as long.
 func TestSavedBudget(t *testing.T) {
-	c := newCore(50, 100, 1<<20, 10_000)
+	c := newCore(Config{})
 	now := instant(1_790_000_000_300_000_000)
 	for i := range 900 {
 		c.budget.add(now.add(time.Duration(i) * time.Second))
@@ -87,7 +87,7 @@ func TestSavedBudget(t *testing.T) {
 	}
 	now = now.add(899 * time.Second)
 	records := c.export(Mark{}, now)
-	next := newCore(50, 100, 1<<20, 10_000)
+	next := newCore(Config{})
 	const down = 7500 * time.Millisecond
 	next.restore(records, true, now.add(down), func(time.Time) instant { return now })
 	for i := range 700 {
@@ -106,7 +106,7 @@ func TestSavedBudgetOfACrash(t *testing.T) {
 	var records []Saved
 	var at instant
 	for crash := range 50 {
-		c := newCore(50, 100, 1<<20, 10_000)
+		c := newCore(Config{})
 		c.restore(records, false, now, func(time.Time) instant { return at })
 		if c.budget.total < 3*crash {
 			t.Fatalf("crash %d: %d invalid requests, there were %d", crash, c.budget.total, 3*crash)
@@ -132,7 +132,7 @@ func TestSavedLostCall(t *testing.T) {
 		{9900, 0, 19990},
 		{5000, 5100, 10100}, // counted in the old window
 	} {
-		c := newCore(50, 100, 1<<20, 10_000)
+		c := newCore(Config{})
 		request := Request{Route: RouteOf("POST", "/channels/1/messages", "", time.Time{}), Token: "token", Caller: "a"}
 		p := &Permit{call: call{deadline: never}}
 		c.admit(&p.call, &request, at(test.sent))
@@ -145,7 +145,7 @@ func TestSavedLostCall(t *testing.T) {
 		}
 		const saved, read = 9990, 9995
 		records := c.export(Mark{}, at(saved))
-		next := newCore(50, 100, 1<<20, 10_000)
+		next := newCore(Config{})
 		next.restore(records, true, at(read), func(time.Time) instant { return at(saved) })
 		q := &Permit{call: call{deadline: never}}
 		next.admit(&q.call, &request, at(read))

@@ -3,6 +3,7 @@ package ratelimit_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -328,4 +329,102 @@ func restartLie(t *testing.T, lie *ratelimit.Lie, ids int, after time.Duration, 
 	if most := bound*5/4 + 5*lie.Truth[0].Window; refused > allowed || took > most {
 		t.Errorf("%d 429s, at most %d are allowed; %v, at most %v may pass", refused, allowed, took, most)
 	}
+}
+
+// useWebhook calls a webhook, to which Discord responds with 404 and code 10015 if it is
+// gone. It reports whether the call was sent.
+func useWebhook(t *testing.T, l *ratelimit.Limiter, id int, gone bool) bool {
+	t.Helper()
+	route := ratelimit.RouteOf("GET", fmt.Sprintf("/webhooks/%d/token", id), "", time.Now())
+	p, err := l.Acquire(t.Context(), ratelimit.Request{Route: route})
+	if refused, ok := errors.AsType[*ratelimit.Error](err); ok && refused.Reason == ratelimit.WebhookGone {
+		return false
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	r := ratelimit.Response{Status: 200}
+	if gone {
+		r = ratelimit.Response{Status: 404, Body: ratelimit.Body{JSON: true, Code: 10015}}
+	}
+	p.Complete(r)
+	return true
+}
+
+// store applies records to what is stored.
+func store(stored map[string]ratelimit.Saved, records []ratelimit.Saved) {
+	for _, r := range records {
+		if stored[r.Key] = r; r.Webhook == nil {
+			delete(stored, r.Key)
+		}
+	}
+}
+
+// TestSavedWebhookThatIsBack: the record of a webhook that exists again is deleted, also
+// if the first attempt to save that fails.
+func TestSavedWebhookThatIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stored := make(map[string]ratelimit.Saved)
+		first := newLimiter(t, ratelimit.Config{})
+		useWebhook(t, first, 1, true)
+		records, _ := first.Export(ratelimit.Mark{})
+		store(stored, records)
+		time.Sleep(2 * time.Minute)
+
+		next := newLimiter(t, ratelimit.Config{})
+		next.Import(slices.Collect(maps.Values(stored)), true)
+		for range 2 {
+			if !useWebhook(t, next, 1, false) {
+				t.Fatal("a webhook that exists is refused")
+			}
+		}
+		_, _ = next.Export(ratelimit.Mark{}) // and not saved
+		records, mark := next.Export(ratelimit.Mark{})
+		store(stored, records)
+		if len(stored) > 0 {
+			t.Errorf("stored are %v", stored)
+		}
+		useWebhook(t, next, 2, false)
+		records, _ = next.Export(mark)
+		for _, r := range records {
+			if strings.HasPrefix(r.Key, "webhook ") {
+				t.Error("the deletion was exported again after it was saved")
+			}
+		}
+	})
+}
+
+// TestSavedWebhooksAreBounded: of too many webhooks that are gone, those whose answers are
+// the newest are remembered, stored, and remembered by the next run.
+func TestSavedWebhooksAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const calls, most = 10_500, 10_000
+		all, stored := make(map[string]ratelimit.Saved), make(map[string]ratelimit.Saved)
+		first := newLimiter(t, ratelimit.Config{GlobalLimit: -1})
+		var mark ratelimit.Mark
+		for i := 1; i <= calls; i++ {
+			useWebhook(t, first, i, true)
+			if i%500 == 0 {
+				time.Sleep(time.Millisecond)
+				var records []ratelimit.Saved
+				records, mark = first.Export(mark)
+				store(stored, records)
+				for _, r := range records {
+					if r.Webhook != nil {
+						all[r.Key] = r
+					}
+				}
+			}
+		}
+		if len(stored) != most || first.Snapshot().GoneWebhooks != most {
+			t.Errorf("%d records are stored, %d webhooks are remembered", len(stored), first.Snapshot().GoneWebhooks)
+		}
+		next := newLimiter(t, ratelimit.Config{GlobalLimit: -1})
+		next.Import(slices.Collect(maps.Values(all)), true)
+		if n := next.Snapshot().GoneWebhooks; n != most {
+			t.Errorf("the next run remembers %d", n)
+		}
+		if useWebhook(t, next, calls, true) || useWebhook(t, next, calls-most+500, true) || !useWebhook(t, next, 1, true) {
+			t.Error("the next run does not remember the newest")
+		}
+	})
 }

@@ -168,14 +168,14 @@ func (w *window) tell(a answer) {
 		low, high = a.reset, a.reset
 		at = a.counted
 	}
-	const error = 2 * headerStep
-	if w.assumed || at.add(error) >= oldLow {
+	const tolerance = 2 * headerStep
+	if w.assumed || at.add(tolerance) >= oldLow {
 		return // nothing to compare, or the window described was over
 	}
 	switch {
-	case low > oldHigh.add(error):
+	case low > oldHigh.add(tolerance):
 		w.kind = sliding
-	case high >= oldLow.add(-error) && high.sub(low)+oldHigh.sub(oldLow)+2*error < w.perLow:
+	case high >= oldLow.add(-tolerance) && high.sub(low)+oldHigh.sub(oldLow)+2*tolerance < w.perLow:
 		w.kind = fixed
 	}
 }
