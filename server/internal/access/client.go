@@ -119,10 +119,15 @@ func errUnguarded() error {
 // IsEveryone reports whether the client has no rules and can never get any.
 func (c *Client) IsEveryone() bool { return c == everyone }
 
-// SeesDeliveries reports whether the client may see the deliveries that other clients
-// have in the outbox, and cancel and retry them.
-func (c *Client) SeesDeliveries() bool {
-	return c.IsEveryone() || c == botTokenHolder || c != nil && c.allDeliveries
+func (c *Client) maySeeDeliveries() error {
+	switch {
+	case c == nil:
+		return errUnguarded()
+	case c.IsEveryone() || c == botTokenHolder || c.allDeliveries:
+		return nil
+	}
+	return refuse(connect.CodePermissionDenied,
+		"client %s may not see the deliveries of other clients; set all_deliveries: true in the client's entry of the auth file", c.name)
 }
 
 // Restricted reports whether the client may use only certain guilds, channels and users.

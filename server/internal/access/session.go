@@ -84,9 +84,9 @@ func (s *session) revise(rules *Rules) {
 	}
 }
 
-// require asks check of the client of ctx, and again, for as long as the
-// request lasts, whenever the rules change. A later check of the same name
-// replaces it.
+// require asks check of the client of ctx. If the client passes, require asks again
+// whenever the rules change, for as long as the request lasts or until the client
+// passes another check of the same name.
 func require(ctx context.Context, name string, check func(*Client) error) error {
 	s := sessionOf(ctx)
 	if s == nil {
@@ -94,8 +94,11 @@ func require(ctx context.Context, name string, check func(*Client) error) error 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.checks[name] = check
-	return check(s.client)
+	err := check(s.client)
+	if err == nil { // a right that the client never had is none that it can lose
+		s.checks[name] = check
+	}
+	return err
 }
 
 // MayCall refuses a method that the client of ctx may not call. The request
@@ -108,6 +111,13 @@ func MayCall(ctx context.Context, method string) error {
 // The request ends when the client loses the right to it.
 func MayTouch(ctx context.Context, r Reading) error {
 	return require(ctx, "targets", func(c *Client) error { return c.MayTouch(r) })
+}
+
+// MaySeeDeliveries refuses the client of ctx if it may not see the deliveries that other
+// clients have in the outbox, and cancel and retry them. The request ends when the client
+// loses the right to it.
+func MaySeeDeliveries(ctx context.Context) error {
+	return require(ctx, "deliveries", (*Client).maySeeDeliveries)
 }
 
 // Revoked returns a context that ends, with a *connect.Error as its cause, when the
