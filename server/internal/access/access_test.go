@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -257,6 +258,59 @@ func TestRate(t *testing.T) {
 		hold(600 * time.Millisecond)
 		if took := time.Since(began); took != 1500*time.Millisecond || errs[1] != nil {
 			t.Errorf("the next was let through after %v: %v", took, errs[1])
+		}
+	})
+}
+
+// TestRateThatIsRemoved: a call that still has its client by the old rules, when the new
+// ones remove the client's rate, does not wait forever.
+func TestRateThatIsRemoved(t *testing.T) {
+	key, hash := access.NewKey()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuarded(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q], rate: 2}]", hash))
+		began := time.Now()
+		g.inner = func(_ http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), time.Hour)
+			defer cancel()
+			client := access.From(ctx)
+			if err := client.Hold(ctx); err != nil {
+				t.Error(err)
+			}
+			g.guard.Use(parse(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q]}]", hash)))
+			if err := client.Hold(ctx); err != nil || time.Since(began) != 0 {
+				t.Errorf("let through after %v: %v", time.Since(began), err)
+			}
+			g.guard.Use(parse(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q], rate: 2}]", hash)))
+			if err := client.Hold(ctx); err != nil || time.Since(began) != 500*time.Millisecond {
+				t.Errorf("with the rate again, let through after %v: %v", time.Since(began), err)
+			}
+		}
+		if a := g.ask(t, "192.0.2.1:1", "Bearer "+key); a.status != 200 {
+			t.Errorf("answered %d %s", a.status, a.text)
+		}
+	})
+}
+
+// TestClientIsRemovedWhileItWaits: a call that waits for its client's rate ends when the
+// client is removed.
+func TestClientIsRemovedWhileItWaits(t *testing.T) {
+	key, hash := access.NewKey()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuarded(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q], rate: 0.001}]", hash))
+		var err error
+		g.inner = func(_ http.ResponseWriter, r *http.Request) { err = access.From(r.Context()).Hold(r.Context()) }
+		g.ask(t, "192.0.2.1:1", "Bearer "+key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		var waiting sync.WaitGroup
+		waiting.Go(func() { g.ask(t, "192.0.2.1:1", "Bearer "+key) })
+		synctest.Wait()
+		g.guard.Use(parse(t, "clients: [{name: other, certificates: [x]}]"))
+		waiting.Wait()
+		if took := time.Since(began); took != 0 || connect.CodeOf(err) != connect.CodeUnauthenticated || !errors.Is(err, access.ErrDenied) {
+			t.Errorf("the call ended after %v: %v", took, err)
 		}
 	})
 }

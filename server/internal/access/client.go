@@ -34,8 +34,9 @@ type Client struct {
 	untargeted bool
 	// allDeliveries is whether it sees the deliveries of others in the outbox, too.
 	allDeliveries bool
-	// limit and burst are its rate, maxCalls is how many calls it may have in
-	// progress, and maxBytes how large they may be together. 0 means no limit.
+	// limit and burst are its rate; rate.Inf means no limit. maxCalls is how many calls
+	// it may have in progress, and maxBytes how large they may be together; 0 means no
+	// limit.
 	limit    rate.Limit
 	burst    int
 	maxCalls int
@@ -137,12 +138,12 @@ func (c *Client) Restricted() bool { return c == nil || c.places != nil }
 func (c *Client) Ruled() bool { return c == nil || c.methods != nil || c.places != nil }
 
 // Hold waits until the client's own rate allows a call. It fails immediately if that time
-// is after the deadline of ctx.
+// is after the deadline of ctx, and as soon as the client loses the right to the request.
 func (c *Client) Hold(ctx context.Context) error {
 	if c == nil {
 		return errUnguarded()
 	}
-	if c.usage == nil || c.limit == 0 {
+	if c.usage == nil {
 		return nil
 	}
 	turn := c.usage.limiter.Reserve()
@@ -158,9 +159,13 @@ func (c *Client) Hold(ctx context.Context) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	defer func() { caller.Of(ctx).Stats.AddWaited(time.Since(began)) }()
+	revoked := Revoked(ctx)
 	select {
 	case <-timer.C:
 		return nil
+	case <-revoked.Done():
+		turn.Cancel()
+		return revocation(revoked)
 	case <-ctx.Done():
 		turn.Cancel()
 		code, _ := rpc.ContextCode(ctx.Err())

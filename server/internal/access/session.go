@@ -177,12 +177,18 @@ func guardStream(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc
 		if err == nil || s.revoked.Err() == nil {
 			return err
 		}
-		if cause, ok := errors.AsType[*connect.Error](context.Cause(s.revoked)); ok { //nolint:contextcheck // as above
-			// A fresh error, since headers are added to one on its way out.
-			return connect.NewError(cause.Code(), errors.Unwrap(cause))
-		}
-		return err
+		return revocation(s.revoked) //nolint:contextcheck // as above
 	}
+}
+
+// revocation returns why a session's context has ended. The error is a fresh one, since
+// headers are added to an error on its way out.
+func revocation(revoked context.Context) error {
+	cause := context.Cause(revoked)
+	if status, ok := errors.AsType[*connect.Error](cause); ok {
+		return connect.NewError(status.Code(), errors.Unwrap(status))
+	}
+	return cause
 }
 
 // unblockKey finds what ends a blocked read of a request, and soon a blocked
