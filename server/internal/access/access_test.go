@@ -315,6 +315,42 @@ func TestClientIsRemovedWhileItWaits(t *testing.T) {
 	})
 }
 
+// TestChangesAtTheSameTime: whatever the order of changes of the rules, all calls in
+// progress are under the newest afterwards.
+func TestChangesAtTheSameTime(t *testing.T) {
+	_, hash := access.NewKey()
+	rules := func(channel int) *access.Rules {
+		return parse(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q], channels: [%d]}]", hash, channel))
+	}
+	g := access.New(access.Config{Rules: rules(1), Logger: slog.New(slog.DiscardHandler)})
+	act := func() context.Context {
+		ctx, end, err := g.Act(t.Context(), "shop", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(end)
+		return ctx
+	}
+	var inProgress []context.Context
+	for range 1000 {
+		inProgress = append(inProgress, act())
+	}
+	for range 50 {
+		var changes sync.WaitGroup
+		for channel := range 4 {
+			next := rules(channel + 2)
+			changes.Go(func() { g.Use(next) })
+		}
+		changes.Wait()
+		newest := access.From(act())
+		for _, ctx := range inProgress {
+			if access.From(ctx) != newest {
+				t.Fatal("a call in progress is under older rules than a new one")
+			}
+		}
+	}
+}
+
 // TestMissingMethodIsReportedFirst: a client that lacks both the method and
 // untargeted is not sent after the latter alone.
 func TestMissingMethodIsReportedFirst(t *testing.T) {

@@ -76,7 +76,7 @@ func New(c Config) *Guard {
 func (g *Guard) Use(rules *Rules) {
 	rules.inherit(g.rules.Load())
 	g.rules.Store(rules)
-	g.revise(rules)
+	g.revise()
 }
 
 // From returns the client that sent the request of ctx, with its newest rules: call it

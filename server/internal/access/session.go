@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/rpc"
@@ -42,8 +43,8 @@ func (g *Guard) begin(ctx context.Context, id identity, rules *Rules) (_ context
 	g.mu.Lock()
 	g.sessions[s] = struct{}{}
 	g.mu.Unlock()
-	if now := g.rules.Load(); now != rules {
-		s.revise(now)
+	if g.rules.Load() != rules {
+		s.revise(&g.rules)
 	}
 	ctx = caller.Until(context.WithValue(ctx, sessionKey{}, s), s.revoked)
 	return ctx, func() {
@@ -54,8 +55,8 @@ func (g *Guard) begin(ctx context.Context, id identity, rules *Rules) (_ context
 	}
 }
 
-// revise applies new rules to all requests in progress.
-func (g *Guard) revise(rules *Rules) {
+// revise applies the newest rules to all requests in progress.
+func (g *Guard) revise() {
 	g.mu.Lock()
 	all := make([]*session, 0, len(g.sessions))
 	for s := range g.sessions {
@@ -63,14 +64,16 @@ func (g *Guard) revise(rules *Rules) {
 	}
 	g.mu.Unlock()
 	for _, s := range all {
-		s.revise(rules)
+		s.revise(&g.rules)
 	}
 }
 
-func (s *session) revise(rules *Rules) {
+// revise applies the newest rules. It loads them while s.mu is held, so that no older ones
+// are applied after them.
+func (s *session) revise(newest *atomic.Pointer[Rules]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	client := rules.proven(s.proof)
+	client := newest.Load().proven(s.proof)
 	if client == nil {
 		s.revoke(refuse(connect.CodeUnauthenticated, "client %s was removed, or its credentials were", s.client.name))
 		return
