@@ -10,8 +10,7 @@ import (
 )
 
 // Interceptor returns the interceptor that refuses calls whose targets the client may not
-// use and calls beyond its number of calls in progress, and delays calls that exceed its
-// rate.
+// use and calls whose messages exceed its max_bytes, and delays calls that exceed its rate.
 func Interceptor() connect.Interceptor { return admitting(true) }
 
 // Limits returns an Interceptor for messages without a guild, channel or user, and for
