@@ -88,7 +88,7 @@ func (c *Client) MayTouch(r Reading) error {
 	if c == nil {
 		return errUnguarded()
 	}
-	if !c.Restricted() {
+	if !c.restricted() {
 		return nil
 	}
 	if len(r.about) == 0 && !c.untargeted {
@@ -131,8 +131,8 @@ func (c *Client) maySeeDeliveries() error {
 		"client %s may not see the deliveries of other clients; set all_deliveries: true in the client's entry of the auth file", c.name)
 }
 
-// Restricted reports whether the client may use only certain guilds, channels and users.
-func (c *Client) Restricted() bool { return c == nil || c.places != nil }
+// restricted reports whether the client may use only certain guilds, channels and users.
+func (c *Client) restricted() bool { return c == nil || c.places != nil }
 
 // Ruled reports whether the contents of a call decide whether the client may make it.
 func (c *Client) Ruled() bool { return c == nil || c.methods != nil || c.places != nil }

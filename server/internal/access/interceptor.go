@@ -59,11 +59,11 @@ func admit(ctx context.Context, message any, targets bool) error {
 		return client.Hold(ctx)
 	}
 	m, ok := message.(proto.Message)
-	if !ok && client.Restricted() {
+	if !ok && client.restricted() {
 		return refuse(connect.CodePermissionDenied, "%T is no message of the API", message)
 	}
 	// Without a session, rules can never revoke the right to a target.
-	if ok && (client.Restricted() || sessionOf(ctx) != nil) {
+	if ok && (client.restricted() || sessionOf(ctx) != nil) {
 		if err := MayTouch(ctx, Read(m)); err != nil {
 			return err
 		}
