@@ -51,11 +51,11 @@ func (c *Client) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessag
 // each user as soon as it is known, in any order. Users whom the bot may not
 // message get a result with the error; the rest are unaffected.
 //
-// Each user's nonce is derived from the idempotency key and the user's ID. The
-// same call can therefore be repeated, for example after a lost connection, for
-// the few minutes in which Discord remembers nonces, and no user receives the
-// message twice. If the client disconnects, the proxy sends no further messages.
-// At the deadline, the stream ends with DEADLINE_EXCEEDED.
+// Each user's nonce is derived from the client's name, the idempotency key and the
+// user's ID. The same call can therefore be repeated, for example after a lost
+// connection, for the few minutes in which Discord remembers nonces, and no user
+// receives the message twice. If the client disconnects, the proxy sends no further
+// messages. At the deadline, the stream ends with DEADLINE_EXCEEDED.
 //
 //   - Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
 //     for each user, like SendDirectMessage.

@@ -8213,7 +8213,7 @@ type SendDirectMessagesRequest struct {
 	// Any text that identifies this call, at most 200 characters. If you repeat the
 	// call with the same key and another message, users who have received the first
 	// message do not get the second. Without a key, the call cannot be repeated
-	// safely.
+	// safely. Clients with different names in the auth file can use the same key.
 	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

@@ -17,6 +17,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/discordjson"
 	"discordproxy/server/internal/rpc"
@@ -45,7 +46,8 @@ func (s *service) SendDirectMessages(
 		return err
 	}
 	users := once(req.GetUserIds())
-	key := cmp.Or(req.GetIdempotencyKey(), rand.Text())
+	// Clients that choose the same key must not get each other's messages.
+	key := access.From(ctx).Name() + "\x00" + cmp.Or(req.GetIdempotencyKey(), rand.Text())
 	atOnce := messagesAtOnce
 	if len(m.Files) > 0 {
 		atOnce = filesAtOnce

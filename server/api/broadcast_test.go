@@ -11,6 +11,7 @@ import (
 	"discordproxy/discord"
 	"discordproxy/discord/sandbox"
 	"discordproxy/server/api"
+	"discordproxy/server/internal/access"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -66,5 +67,40 @@ func TestPanicWhileSendingToMany(t *testing.T) {
 	if line.Msg != "panic in a handler" || line.Panic != "internal secret" || !strings.HasSuffix(line.Method, "/SendDirectMessages") ||
 		line.Request_id != "name-of-the-call" || !strings.Contains(line.Stack, "broadcast_test.go") {
 		t.Errorf("the log line is %+v", line)
+	}
+}
+
+// TestIdempotencyKeyOfTwoClients: a key names a call of its client only, so that no client
+// gets the message of another one as its own.
+func TestIdempotencyKeyOfTwoClients(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	keys, hashes := make(map[string]string), make(map[string]string)
+	for _, name := range []string{"shop", "news"} {
+		keys[name], hashes[name] = access.NewKey()
+	}
+	guard := access.New(access.Config{
+		Rules:  rules(t, hashes, map[string]string{"shop": "", "news": ""}),
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	client := start(t, sb, api.Config{Access: guard, Logger: slog.New(slog.DiscardHandler)})
+	for _, tt := range []struct{ client, text, want string }{
+		{"shop", "of shop", "of shop"},
+		{"news", "of news", "of news"},
+		{"shop", "again", "of shop"},
+	} {
+		ctx, info := connect.NewClientContext(t.Context())
+		info.RequestHeader().Set("Authorization", "Bearer "+keys[tt.client])
+		stream, err := client.SendDirectMessages(ctx, &pb.SendDirectMessagesRequest{
+			UserIds: []uint64{uint64(sb.World().Alice)}, Message: &pb.NewMessage{Content: tt.text}, IdempotencyKey: "greeting",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !stream.Receive() || stream.Msg().GetMessage().GetContent() != tt.want {
+			t.Errorf("%s sends %q, and gets %v, %v", tt.client, tt.text, stream.Msg(), stream.Err())
+		}
+		if err := stream.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

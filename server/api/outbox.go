@@ -338,19 +338,14 @@ func whose(ctx context.Context, wanted string, all bool) (string, error) {
 	if err := storable("caller", wanted); err != nil {
 		return "", err
 	}
-	if access.From(ctx).SeesDeliveries() {
-		if all {
-			return wanted, nil
-		}
-		return cmp.Or(wanted, own), nil
+	if wanted == own || wanted == "" && !all {
+		return own, nil
 	}
-	if wanted != "" && wanted != own {
-		return "", connect.NewError(
-			connect.CodePermissionDenied,
-			fmt.Errorf("client %s may not see the deliveries of %.100q: its entry in the auth file needs all_deliveries: true", own, wanted),
-		)
+	err := access.MaySeeDeliveries(ctx)
+	if err != nil && wanted == "" {
+		return own, nil
 	}
-	return own, nil
+	return wanted, err
 }
 
 func (s *outboxService) GetDelivery(ctx context.Context, req *pb.GetDeliveryRequest) (*pb.GetDeliveryResponse, error) {

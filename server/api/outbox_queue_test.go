@@ -350,8 +350,7 @@ func TestKept(t *testing.T) {
 
 // withKey is an Outbox client with a key.
 func (q *queue) withKey(key string) discordapiconnect.OutboxClient {
-	transport := q.transport
-	return discordapiconnect.NewOutboxClient(&http.Client{Transport: keyed{transport, key}}, "http://proxy")
+	return discordapiconnect.NewOutboxClient(&http.Client{Transport: keyed{q.transport, key}}, q.url)
 }
 
 type keyed struct {
@@ -476,6 +475,71 @@ func TestAccessToTheOutbox(t *testing.T) {
 			t.Errorf("%v", d)
 		}
 	})
+}
+
+// TestOutboxStreamsFollowTheRules: a stream of the deliveries of all clients ends when its
+// client may no longer see them. Streams that need no right which was lost go on.
+func TestOutboxStreamsFollowTheRules(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	w := sb.World()
+	keys, hashes := make(map[string]string), make(map[string]string)
+	for _, name := range []string{"shop", "admin"} {
+		keys[name], hashes[name] = access.NewKey()
+	}
+	shop := fmt.Sprintf(", methods: [SendChannelMessage], channels: [%q]", fmt.Sprint(w.General))
+	guard := access.New(access.Config{
+		Rules:  rules(t, hashes, map[string]string{"shop": shop, "admin": ", all_deliveries: true"}),
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	q := openQueue(t, sb, queueConfig{folder: t.TempDir(), guard: guard, network: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	watch := func(key, caller string) *connect.ServerStreamForClient[pb.WatchDeliveriesResponse] {
+		t.Helper()
+		stream, err := q.withKey(key).WatchDeliveries(ctx, &pb.WatchDeliveriesRequest{Caller: caller})
+		if err != nil || !stream.Receive() {
+			t.Fatal(err, stream.Err())
+		}
+		t.Cleanup(func() { _ = stream.Close() })
+		return stream
+	}
+	ofAll, ofShop, ofAdmin, byShop := watch(keys["admin"], ""), watch(keys["admin"], "shop"), watch(keys["admin"], "admin"), watch(keys["shop"], "")
+	calls, err := q.withKey(keys["shop"]).EnqueueMany(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = calls.CloseRequest() }()
+	enqueue := func(channel sandbox.ID, text string) *pb.EnqueueManyResponse {
+		t.Helper()
+		if err := calls.Send(&pb.EnqueueManyRequest{Enqueue: message(channel, text)}); err != nil {
+			t.Fatal(err)
+		}
+		res, err := calls.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	if res := enqueue(w.Random, "refused"); res.GetStatus() != "PERMISSION_DENIED" {
+		t.Errorf("got %v", res)
+	}
+	guard.Use(rules(t, hashes, map[string]string{"shop": shop, "admin": ""}))
+	for what, stream := range map[string]*connect.ServerStreamForClient[pb.WatchDeliveriesResponse]{"all": ofAll, "shop": ofShop} {
+		if stream.Receive() || connect.CodeOf(stream.Err()) != connect.CodePermissionDenied {
+			t.Errorf("the stream of %s: %v, %v", what, stream.Msg(), stream.Err())
+		}
+	}
+	if res := enqueue(w.General, "of-shop"); res.GetDelivery().GetId() != "of-shop" {
+		t.Errorf("got %v", res)
+	}
+	if _, err := q.withKey(keys["admin"]).Enqueue(ctx, message(w.General, "of-admin")); err != nil {
+		t.Fatal(err)
+	}
+	for id, stream := range map[string]*connect.ServerStreamForClient[pb.WatchDeliveriesResponse]{"of-admin": ofAdmin, "of-shop": byShop} {
+		if !stream.Receive() || stream.Msg().GetDelivery().GetId() != id {
+			t.Errorf("%s: %v, %v", id, stream.Msg(), stream.Err())
+		}
+	}
 }
 
 // TestWatch: results arrive in order, starting from a position, also across restarts.

@@ -37,6 +37,7 @@ type queue struct {
 	folder    string // of the data
 	outbox    *outbox.Outbox
 	transport http.RoundTripper
+	url       string
 	useHooks  func(*hooks.Hooks)
 	stop      func()
 }
@@ -101,16 +102,16 @@ func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
 	if !c.idle {
 		running.Go(func() { box.Run(ctx, maker) })
 	}
-	q.transport = direct{handler}
-	q.OutboxClient = discordapiconnect.NewOutboxClient(&http.Client{Transport: q.transport}, "http://proxy")
+	q.transport, q.url = direct{handler}, "http://proxy"
 	if c.network {
 		srv := httptest.NewUnstartedServer(handler)
 		srv.EnableHTTP2 = true
 		srv.Config.ReadTimeout = c.readTimeout
 		srv.StartTLS()
 		t.Cleanup(srv.Close)
-		q.OutboxClient = discordapiconnect.NewOutboxClient(srv.Client(), srv.URL)
+		q.transport, q.url = srv.Client().Transport, srv.URL
 	}
+	q.OutboxClient = discordapiconnect.NewOutboxClient(&http.Client{Transport: q.transport}, q.url)
 	q.stop = sync.OnceFunc(func() {
 		close(ending)
 		cancel()

@@ -21,16 +21,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// failure is the error inside a status: the text is the caller's, the cause is
-// for the log.
-type failure struct {
-	text  string
-	cause error
-}
-
-func (f *failure) Error() string { return f.text }
-func (f *failure) Unwrap() error { return f.cause }
-
 // toStatus translates the error of a handler into the status that its caller
 // gets. The code of Discord's errors is that of package calls.
 func toStatus(ctx context.Context, err error) *connect.Error {
@@ -45,7 +35,7 @@ func toStatus(ctx context.Context, err error) *connect.Error {
 			text += "; outcome unknown: the call may have taken effect"
 		}
 	}
-	status := connect.NewError(code, &failure{text, err})
+	status := calls.Failed(code, text, err)
 	details := []proto.Message{discordError(e)}
 	if e.RetryAfter > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})

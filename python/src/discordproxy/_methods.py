@@ -289,11 +289,11 @@ class Methods(ABC):
         each user as soon as it is known, in any order. Users whom the bot may not
         message get a result with the error; the rest are unaffected.
 
-        Each user's nonce is derived from the idempotency key and the user's ID. The
-        same call can therefore be repeated, for example after a lost connection, for
-        the few minutes in which Discord remembers nonces, and no user receives the
-        message twice. If the client disconnects, the proxy sends no further messages.
-        At the deadline, the stream ends with DEADLINE_EXCEEDED.
+        Each user's nonce is derived from the client's name, the idempotency key and the
+        user's ID. The same call can therefore be repeated, for example after a lost
+        connection, for the few minutes in which Discord remembers nonces, and no user
+        receives the message twice. If the client disconnects, the proxy sends no further
+        messages. At the deadline, the stream ends with DEADLINE_EXCEEDED.
 
         Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
         for each user, like create_direct_message.
@@ -308,7 +308,7 @@ class Methods(ABC):
             idempotency_key: Any text that identifies this call, at most 200 characters. If you repeat the
                 call with the same key and another message, users who have received the first
                 message do not get the second. Without a key, the call cannot be repeated
-                safely.
+                safely. Clients with different names in the auth file can use the same key.
             timeout: Maximum duration of the whole stream in seconds. No limit by default.
         """
         return self._stream(

@@ -5048,7 +5048,7 @@ class SendDirectMessagesRequest(_message.Message):
     """Any text that identifies this call, at most 200 characters. If you repeat the
     call with the same key and another message, users who have received the first
     message do not get the second. Without a key, the call cannot be repeated
-    safely.
+    safely. Clients with different names in the auth file can use the same key.
     """
     @_builtins.property
     def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:

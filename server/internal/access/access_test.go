@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -261,6 +262,95 @@ func TestRate(t *testing.T) {
 	})
 }
 
+// TestRateThatIsRemoved: a call that still has its client by the old rules, when the new
+// ones remove the client's rate, does not wait forever.
+func TestRateThatIsRemoved(t *testing.T) {
+	key, hash := access.NewKey()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuarded(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q], rate: 2}]", hash))
+		began := time.Now()
+		g.inner = func(_ http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), time.Hour)
+			defer cancel()
+			client := access.From(ctx)
+			if err := client.Hold(ctx); err != nil {
+				t.Error(err)
+			}
+			g.guard.Use(parse(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q]}]", hash)))
+			if err := client.Hold(ctx); err != nil || time.Since(began) != 0 {
+				t.Errorf("let through after %v: %v", time.Since(began), err)
+			}
+			g.guard.Use(parse(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q], rate: 2}]", hash)))
+			if err := client.Hold(ctx); err != nil || time.Since(began) != 500*time.Millisecond {
+				t.Errorf("with the rate again, let through after %v: %v", time.Since(began), err)
+			}
+		}
+		if a := g.ask(t, "192.0.2.1:1", "Bearer "+key); a.status != 200 {
+			t.Errorf("answered %d %s", a.status, a.text)
+		}
+	})
+}
+
+// TestClientIsRemovedWhileItWaits: a call that waits for its client's rate ends when the
+// client is removed.
+func TestClientIsRemovedWhileItWaits(t *testing.T) {
+	key, hash := access.NewKey()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuarded(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q], rate: 0.001}]", hash))
+		var err error
+		g.inner = func(_ http.ResponseWriter, r *http.Request) { err = access.From(r.Context()).Hold(r.Context()) }
+		g.ask(t, "192.0.2.1:1", "Bearer "+key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		var waiting sync.WaitGroup
+		waiting.Go(func() { g.ask(t, "192.0.2.1:1", "Bearer "+key) })
+		synctest.Wait()
+		g.guard.Use(parse(t, "clients: [{name: other, certificates: [x]}]"))
+		waiting.Wait()
+		if took := time.Since(began); took != 0 || connect.CodeOf(err) != connect.CodeUnauthenticated || !errors.Is(err, access.ErrDenied) {
+			t.Errorf("the call ended after %v: %v", took, err)
+		}
+	})
+}
+
+// TestChangesAtTheSameTime: whatever the order of changes of the rules, all calls in
+// progress are under the newest afterwards.
+func TestChangesAtTheSameTime(t *testing.T) {
+	_, hash := access.NewKey()
+	rules := func(channel int) *access.Rules {
+		return parse(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q], channels: [%d]}]", hash, channel))
+	}
+	g := access.New(access.Config{Rules: rules(1), Logger: slog.New(slog.DiscardHandler)})
+	act := func() context.Context {
+		ctx, end, err := g.Act(t.Context(), "shop", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(end)
+		return ctx
+	}
+	var inProgress []context.Context
+	for range 1000 {
+		inProgress = append(inProgress, act())
+	}
+	for range 50 {
+		var changes sync.WaitGroup
+		for channel := range 4 {
+			next := rules(channel + 2)
+			changes.Go(func() { g.Use(next) })
+		}
+		changes.Wait()
+		newest := access.From(act())
+		for _, ctx := range inProgress {
+			if access.From(ctx) != newest {
+				t.Fatal("a call in progress is under older rules than a new one")
+			}
+		}
+	}
+}
+
 // TestMissingMethodIsReportedFirst: a client that lacks both the method and
 // untargeted is not sent after the latter alone.
 func TestMissingMethodIsReportedFirst(t *testing.T) {
@@ -296,15 +386,18 @@ func TestUnguarded(t *testing.T) {
 	}{"no guard": {t.Context(), true}, "everyone": {access.WithEveryone(t.Context()), false}} {
 		nobody := access.From(tt.ctx)
 		_, visible := nobody.Visible([]byte("[]"))
+		_, admitted := access.Interceptor().WrapUnary(func(context.Context, connect.AnyRequest) (connect.AnyResponse, error) {
+			return nil, nil
+		})(tt.ctx, connect.NewRequest(new(int)))
 		for what, err := range map[string]error{
 			"call": access.MayCall(tt.ctx, "GetChannel"), "page": access.MayCall(tt.ctx, access.MetricsPage),
-			"touch": access.MayTouch(tt.ctx, access.Reading{}), "hold": nobody.Hold(tt.ctx), "see": visible,
+			"touch": access.MayTouch(tt.ctx, access.Reading{}), "hold": nobody.Hold(tt.ctx), "see": visible, "unknown message": admitted,
 		} {
 			if errors.Is(err, access.ErrDenied) != tt.refused {
 				t.Errorf("%s, %s: %v", name, what, err)
 			}
 		}
-		if nobody.SeesChannel(1, 2) == tt.refused || nobody.FiltersChannels() != tt.refused || nobody.Ruled() != tt.refused || nobody.Restricted() != tt.refused {
+		if nobody.SeesChannel(1, 2) == tt.refused || nobody.FiltersChannels() != tt.refused || nobody.Ruled() != tt.refused {
 			t.Errorf("%s: the client is %v", name, nobody)
 		}
 	}

@@ -43,7 +43,7 @@ func (g *Guard) Act(ctx context.Context, name string, keyed bool) (_ context.Con
 
 // MayMake refuses a call that the client of ctx may not make, because of its method or
 // its target. If it is used for several calls, the request ends only when the client
-// loses the right to the last one.
+// loses the right to the last one that it may make.
 func MayMake(ctx context.Context, method string, request proto.Message) error {
 	if err := MayCall(ctx, method); err != nil {
 		return err

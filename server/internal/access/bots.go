@@ -54,7 +54,7 @@ func (c *Client) mayUse(bot string) error {
 	switch {
 	case c == nil:
 		return errUnguarded()
-	case c == botTokenHolder || c.Uses(bot): // only handlers of the token's own bot let its holder in
+	case c == botTokenHolder || c.uses(bot): // only handlers of the token's own bot let its holder in
 		return nil
 	}
 	return refuse(connect.CodePermissionDenied,
@@ -72,8 +72,8 @@ func (c *Client) mayUseAll() error {
 		`this is about every bot, and client %s may not use them all; set bots: ["*"] in the client's entry of the auth file`, c.name)
 }
 
-// Uses reports whether the client may use a bot of this name.
-func (c *Client) Uses(bot string) bool {
+// uses reports whether the client may use a bot of this name.
+func (c *Client) uses(bot string) bool {
 	return c != nil && (c.everyBot || slices.Contains(c.bots, bot))
 }
 
@@ -86,7 +86,7 @@ func Bots(ctx context.Context, names []string) []string {
 	}
 	var used []string
 	for _, name := range names {
-		if client.Uses(name) || bot != "" && name == bot {
+		if client.uses(name) || bot != "" && name == bot {
 			used = append(used, name)
 		}
 	}

@@ -34,8 +34,9 @@ type Client struct {
 	untargeted bool
 	// allDeliveries is whether it sees the deliveries of others in the outbox, too.
 	allDeliveries bool
-	// limit and burst are its rate, maxCalls is how many calls it may have in
-	// progress, and maxBytes how large they may be together. 0 means no limit.
+	// limit and burst are its rate; rate.Inf means no limit. maxCalls is how many calls
+	// it may have in progress, and maxBytes how large they may be together; 0 means no
+	// limit.
 	limit    rate.Limit
 	burst    int
 	maxCalls int
@@ -87,7 +88,7 @@ func (c *Client) MayTouch(r Reading) error {
 	if c == nil {
 		return errUnguarded()
 	}
-	if !c.Restricted() {
+	if !c.restricted() {
 		return nil
 	}
 	if len(r.about) == 0 && !c.untargeted {
@@ -119,25 +120,30 @@ func errUnguarded() error {
 // IsEveryone reports whether the client has no rules and can never get any.
 func (c *Client) IsEveryone() bool { return c == everyone }
 
-// SeesDeliveries reports whether the client may see the deliveries that other clients
-// have in the outbox, and cancel and retry them.
-func (c *Client) SeesDeliveries() bool {
-	return c.IsEveryone() || c == botTokenHolder || c != nil && c.allDeliveries
+func (c *Client) maySeeDeliveries() error {
+	switch {
+	case c == nil:
+		return errUnguarded()
+	case c.IsEveryone() || c == botTokenHolder || c.allDeliveries:
+		return nil
+	}
+	return refuse(connect.CodePermissionDenied,
+		"client %s may not see the deliveries of other clients; set all_deliveries: true in the client's entry of the auth file", c.name)
 }
 
-// Restricted reports whether the client may use only certain guilds, channels and users.
-func (c *Client) Restricted() bool { return c == nil || c.places != nil }
+// restricted reports whether the client may use only certain guilds, channels and users.
+func (c *Client) restricted() bool { return c == nil || c.places != nil }
 
 // Ruled reports whether the contents of a call decide whether the client may make it.
 func (c *Client) Ruled() bool { return c == nil || c.methods != nil || c.places != nil }
 
 // Hold waits until the client's own rate allows a call. It fails immediately if that time
-// is after the deadline of ctx.
+// is after the deadline of ctx, and as soon as the client loses the right to the request.
 func (c *Client) Hold(ctx context.Context) error {
 	if c == nil {
 		return errUnguarded()
 	}
-	if c.usage == nil || c.limit == 0 {
+	if c.usage == nil {
 		return nil
 	}
 	turn := c.usage.limiter.Reserve()
@@ -153,9 +159,13 @@ func (c *Client) Hold(ctx context.Context) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	defer func() { caller.Of(ctx).Stats.AddWaited(time.Since(began)) }()
+	revoked := Revoked(ctx)
 	select {
 	case <-timer.C:
 		return nil
+	case <-revoked.Done():
+		turn.Cancel()
+		return revocation(revoked)
 	case <-ctx.Done():
 		turn.Cancel()
 		code, _ := rpc.ContextCode(ctx.Err())

@@ -76,7 +76,7 @@ func New(c Config) *Guard {
 func (g *Guard) Use(rules *Rules) {
 	rules.inherit(g.rules.Load())
 	g.rules.Store(rules)
-	g.revise(rules)
+	g.revise()
 }
 
 // From returns the client that sent the request of ctx, with its newest rules: call it
@@ -248,7 +248,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 const lastWords = 5 * time.Second
 
 // certificateNames returns the names of the certificate that a client has shown
-// and TLS has verified: DNS names, URIs and addresses of its subject, and its
+// and TLS has verified: DNS names, e-mail addresses and URIs of its subject, and its
 // common name.
 func certificateNames(r *http.Request) []string {
 	if e := evidenceIn(r.Context()); e != nil {

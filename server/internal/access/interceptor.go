@@ -10,8 +10,7 @@ import (
 )
 
 // Interceptor returns the interceptor that refuses calls whose targets the client may not
-// use and calls beyond its number of calls in progress, and delays calls that exceed its
-// rate.
+// use and calls whose messages exceed its max_bytes, and delays calls that exceed its rate.
 func Interceptor() connect.Interceptor { return admitting(true) }
 
 // Limits returns an Interceptor for messages without a guild, channel or user, and for
@@ -60,11 +59,11 @@ func admit(ctx context.Context, message any, targets bool) error {
 		return client.Hold(ctx)
 	}
 	m, ok := message.(proto.Message)
-	if !ok && client.Restricted() {
+	if !ok && client.restricted() {
 		return refuse(connect.CodePermissionDenied, "%T is no message of the API", message)
 	}
 	// Without a session, rules can never revoke the right to a target.
-	if ok && (client.Restricted() || sessionOf(ctx) != nil) {
+	if ok && (client.restricted() || sessionOf(ctx) != nil) {
 		if err := MayTouch(ctx, Read(m)); err != nil {
 			return err
 		}

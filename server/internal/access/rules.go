@@ -157,6 +157,9 @@ func (e *entry) client(d Defaults) (*Client, error) {
 		c.timeout = &timeout
 	}
 	c.limit, c.burst = rate.Limit(e.Rate), max(e.Burst, 1)
+	if c.limit == 0 {
+		c.limit = rate.Inf
+	}
 	c.maxCalls, c.maxBytes = cmp.Or(e.MaxCalls, d.MaxCalls), cmp.Or(e.MaxBytes, d.MaxBytes)
 	c.usage = &usage{limiter: rate.NewLimiter(c.limit, c.burst)}
 	return c, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/rpc"
@@ -42,8 +43,8 @@ func (g *Guard) begin(ctx context.Context, id identity, rules *Rules) (_ context
 	g.mu.Lock()
 	g.sessions[s] = struct{}{}
 	g.mu.Unlock()
-	if now := g.rules.Load(); now != rules {
-		s.revise(now)
+	if g.rules.Load() != rules {
+		s.revise(&g.rules)
 	}
 	ctx = caller.Until(context.WithValue(ctx, sessionKey{}, s), s.revoked)
 	return ctx, func() {
@@ -54,8 +55,8 @@ func (g *Guard) begin(ctx context.Context, id identity, rules *Rules) (_ context
 	}
 }
 
-// revise applies new rules to all requests in progress.
-func (g *Guard) revise(rules *Rules) {
+// revise applies the newest rules to all requests in progress.
+func (g *Guard) revise() {
 	g.mu.Lock()
 	all := make([]*session, 0, len(g.sessions))
 	for s := range g.sessions {
@@ -63,14 +64,16 @@ func (g *Guard) revise(rules *Rules) {
 	}
 	g.mu.Unlock()
 	for _, s := range all {
-		s.revise(rules)
+		s.revise(&g.rules)
 	}
 }
 
-func (s *session) revise(rules *Rules) {
+// revise applies the newest rules. It loads them while s.mu is held, so that no older ones
+// are applied after them.
+func (s *session) revise(newest *atomic.Pointer[Rules]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	client := rules.proven(s.proof)
+	client := newest.Load().proven(s.proof)
 	if client == nil {
 		s.revoke(refuse(connect.CodeUnauthenticated, "client %s was removed, or its credentials were", s.client.name))
 		return
@@ -84,9 +87,9 @@ func (s *session) revise(rules *Rules) {
 	}
 }
 
-// require asks check of the client of ctx, and again, for as long as the
-// request lasts, whenever the rules change. A later check of the same name
-// replaces it.
+// require asks check of the client of ctx. If the client passes, require asks again
+// whenever the rules change, for as long as the request lasts or until the client
+// passes another check of the same name.
 func require(ctx context.Context, name string, check func(*Client) error) error {
 	s := sessionOf(ctx)
 	if s == nil {
@@ -94,8 +97,11 @@ func require(ctx context.Context, name string, check func(*Client) error) error 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.checks[name] = check
-	return check(s.client)
+	err := check(s.client)
+	if err == nil { // a right that the client never had is none that it can lose
+		s.checks[name] = check
+	}
+	return err
 }
 
 // MayCall refuses a method that the client of ctx may not call. The request
@@ -108,6 +114,13 @@ func MayCall(ctx context.Context, method string) error {
 // The request ends when the client loses the right to it.
 func MayTouch(ctx context.Context, r Reading) error {
 	return require(ctx, "targets", func(c *Client) error { return c.MayTouch(r) })
+}
+
+// MaySeeDeliveries refuses the client of ctx if it may not see the deliveries that other
+// clients have in the outbox, and cancel and retry them. The request ends when the client
+// loses the right to it.
+func MaySeeDeliveries(ctx context.Context) error {
+	return require(ctx, "deliveries", (*Client).maySeeDeliveries)
 }
 
 // Revoked returns a context that ends, with a *connect.Error as its cause, when the
@@ -167,12 +180,18 @@ func guardStream(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc
 		if err == nil || s.revoked.Err() == nil {
 			return err
 		}
-		if cause, ok := errors.AsType[*connect.Error](context.Cause(s.revoked)); ok { //nolint:contextcheck // as above
-			// A fresh error, since headers are added to one on its way out.
-			return connect.NewError(cause.Code(), errors.Unwrap(cause))
-		}
-		return err
+		return revocation(s.revoked) //nolint:contextcheck // as above
 	}
+}
+
+// revocation returns why a session's context has ended. The error is a fresh one, since
+// headers are added to an error on its way out.
+func revocation(revoked context.Context) error {
+	cause := context.Cause(revoked)
+	if status, ok := errors.AsType[*connect.Error](cause); ok {
+		return connect.NewError(status.Code(), errors.Unwrap(status))
+	}
+	return cause
 }
 
 // unblockKey finds what ends a blocked read of a request, and soon a blocked

@@ -26,7 +26,7 @@ type Call struct {
 	// Method is the method's name in the API. For plain REST, it is the HTTP method and
 	// Discord's path with placeholders, so that the number of names is small.
 	Method string
-	// Protocol is grpc, grpcweb, connect or rest.
+	// Protocol is grpc, grpcweb, connect, rest, hook, gateway or outbox.
 	Protocol string
 	// Target is the name of the ID that the call is about, such as channel_id, and ID its
 	// value. They are "" and 0 if there is none.

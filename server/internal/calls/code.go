@@ -53,12 +53,12 @@ func Status(ctx context.Context, err error) *connect.Error {
 		return status
 	}
 	if code, text, ended := endOf(ctx, err); ended {
-		return connect.NewError(code, &ending{text, err})
+		return Failed(code, text, err)
 	}
 	if coded {
 		return status
 	}
-	return connect.NewError(connect.CodeInternal, &ending{"internal error", err})
+	return Failed(connect.CodeInternal, "internal error", err)
 }
 
 // statusOfOutbox returns the error of the outbox's records, or nil for any other.
@@ -83,21 +83,25 @@ func statusOfOutbox(err error) *connect.Error {
 	}
 	for _, reason := range []error{store.ErrFull, store.ErrUnwritable, store.ErrCorrupt, store.ErrAway, store.ErrFenced, store.ErrClosed} {
 		if errors.Is(err, reason) {
-			return connect.NewError(connect.CodeUnavailable, &ending{"the outbox cannot be written: " + reason.Error(), err})
+			return Failed(connect.CodeUnavailable, "the outbox cannot be written: "+reason.Error(), err)
 		}
 	}
 	return nil
 }
 
-// ending is the error in a status: its text is for the caller, the cause for
-// the log.
-type ending struct {
+// Failed returns the error of a call that failed for a cause. The text is for the caller,
+// the cause for the log.
+func Failed(code connect.Code, text string, cause error) *connect.Error {
+	return connect.NewError(code, &failure{text, cause})
+}
+
+type failure struct {
 	text  string
 	cause error
 }
 
-func (e *ending) Error() string { return e.text }
-func (e *ending) Unwrap() error { return e.cause }
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.cause }
 
 // endOf reports whether the end of a context is why a call failed, and how its
 // caller learns of it.
@@ -124,9 +128,9 @@ func StatusOfBody(ctx context.Context, err error) error {
 		return err // connect-go has a code for it
 	}
 	if code, text, ended := endOf(ctx, err); ended {
-		return connect.NewError(code, &ending{text, err})
+		return Failed(code, text, err)
 	}
-	return connect.NewError(connect.CodeCanceled, &ending{"the request body was cut off", err})
+	return Failed(connect.CodeCanceled, "the request body was cut off", err)
 }
 
 // codeOfHTTP is the table that clients know: INVALID_ARGUMENT for 400 and 405,

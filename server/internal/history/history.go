@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unsafe"
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/calls"
@@ -96,11 +95,6 @@ type History struct {
 // New returns an empty History.
 func New() *History {
 	return &History{fine: newSeries(FineStep, FineRange), coarse: newSeries(CoarseStep, CoarseRange), began: time.Now()}
-}
-
-// Bytes returns how much memory h takes.
-func (h *History) Bytes() int {
-	return (len(h.fine.slots) + len(h.coarse.slots)) * int(unsafe.Sizeof(slot{}))
 }
 
 // each calls do for the slots of a time.

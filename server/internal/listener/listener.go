@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -166,8 +165,6 @@ type Server struct {
 	unknown unknown
 	unread  atomic.Int64 // bodies that are read to be dropped
 
-	draining     chan struct{}
-	startDrain   func()
 	closing      context.Context // ends when Close is called
 	closeNow     context.CancelFunc
 	served       atomic.Bool
@@ -184,8 +181,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, fmt.Errorf("listener: %w", err)
 	}
-	s := &Server{cfg: cfg, refused: refusals.NewLog(), draining: make(chan struct{})}
-	s.startDrain = sync.OnceFunc(func() { close(s.draining) })
+	s := &Server{cfg: cfg, refused: refusals.NewLog()}
 	s.closing, s.closeNow = context.WithCancel(context.Background())
 	s.budget.left.Store(cfg.MaxHeldBodyBytes)
 	if err := s.guard.configure(cfg); err != nil {
@@ -227,14 +223,9 @@ func setDefault[T ~int | ~int64](name string, value *T, byDefault T) error {
 	return nil
 }
 
-// Draining returns a channel that is closed when the shutdown begins, so that health
-// checks can report it.
-func (s *Server) Draining() <-chan struct{} { return s.draining }
-
 // Close ends a Serve in progress immediately, also one that is shutting down:
 // contexts of requests end with rpc.ErrShuttingDown, connections are closed.
 func (s *Server) Close() {
-	s.startDrain()
 	s.closeNow()
 }
 
@@ -282,14 +273,12 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 	select {
 	case err = <-accepting:
-		s.startDrain()
 		endRequests(rpc.ErrShuttingDown)
 		s.connections.closeAll()
 		return fmt.Errorf("accept connections: %w", err)
 	case <-ctx.Done():
 	case <-s.closing.Done():
 	}
-	s.startDrain()
 	s.drain(context.WithoutCancel(ctx), srv, endRequests)
 	<-accepting
 	return nil

@@ -83,7 +83,6 @@ func letsCallsEnd(t *testing.T, cfg listener.Config, newCaller func(testing.TB, 
 	answers := holdCalls(t, s, newCaller(t, server.addr), callsInFlight)
 
 	server.stop()
-	<-server.Draining()
 	waitFor(t, "closed port", refusesConnections(t, server.addr))
 	select {
 	case err := <-server.done:
@@ -176,7 +175,7 @@ func TestCloseEndsAShutdownImmediately(t *testing.T) {
 	go func() { failed <- get(newHTTP2Client(t), server.url("/")) }()
 	<-started
 	server.stop()
-	<-server.Draining()
+	waitFor(t, "closed port", refusesConnections(t, server.addr))
 	server.Close()
 	if err := server.ended(t); err != nil {
 		t.Errorf("Serve: %v", err)

@@ -15,25 +15,17 @@ import (
 // messageTypes are how the content types of messages begin.
 var messageTypes = [...]string{"application/json", "application/proto", "application/grpc", "application/connect+"}
 
-// supportedTypes are the content types of messages in the form of PlainContentType.
+// supportedTypes are the content types of messages in the form of Plain.
 var supportedTypes = [...]string{
 	"application/json", "application/proto", "application/connect+json", "application/connect+proto",
 	"application/grpc", "application/grpc+proto", "application/grpc+json",
 	"application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json",
 }
 
-// PlainContentType normalizes the content types of messages for next: lower case, without
-// parameters. Connect-go compares them letter by letter, while clients write
-// "application/json; charset=UTF-8" and proxies in between change case. Other content
-// types stay as they are.
-func PlainContentType(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, Plain(r))
-	})
-}
-
-// Plain returns a request with its content type as PlainContentType writes it.
-// The request itself does not change.
+// Plain returns a request whose content type, if it is one of messages, is in lower case
+// and without parameters. Connect-go compares content types letter by letter, while clients
+// write "application/json; charset=UTF-8" and proxies in between change case. The request
+// itself does not change.
 func Plain(r *http.Request) *http.Request {
 	given := r.Header.Get("Content-Type")
 	plain, _, _ := strings.Cut(given, ";")

@@ -27,10 +27,10 @@ const (
 	ellipsis = "..."
 )
 
-// BoundError returns err such that every client can receive it: the message is
-// cut by BoundMessage, and details are left out from the last one on when they
+// boundError returns err such that every client can receive it: the message is
+// cut by boundMessage, and details are left out from the last one on when they
 // do not fit. Code and metadata are kept. An err that fits is returned as it is.
-func BoundError(err error) error {
+func boundError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -38,7 +38,7 @@ func BoundError(err error) error {
 	if !ok {
 		return boundPlainError(err)
 	}
-	bounded := BoundMessage(source.Message(), MaxErrorMessage)
+	bounded := boundMessage(source.Message(), MaxErrorMessage)
 	kept := fittingDetails(source, bounded)
 	if bounded == source.Message() && kept == len(source.Details()) {
 		return err
@@ -65,7 +65,7 @@ func Text(err error) string {
 // boundPlainError bounds an error to which connect gives the code.
 func boundPlainError(err error) error {
 	message := err.Error()
-	bounded := BoundMessage(message, MaxErrorMessage)
+	bounded := boundMessage(message, MaxErrorMessage)
 	if bounded == message {
 		return err
 	}
@@ -94,11 +94,11 @@ func fittingDetails(err *connect.Error, message string) int {
 	return len(details)
 }
 
-// BoundMessage returns message such that its percent-encoded form has at most
+// boundMessage returns message such that its percent-encoded form has at most
 // limit bytes. A message that is a JSON object with a string "text" stays one:
 // its text is cut and all else kept byte by byte. Any other message is cut at
 // the end. Cuts are made between runes.
-func BoundMessage(message string, limit int) string {
+func boundMessage(message string, limit int) string {
 	message = strings.ToValidUTF8(message, "\uFFFD")
 	if percentEncodedLen(message) <= limit {
 		return message

@@ -60,7 +60,7 @@ func (c jsonCodec) Unmarshal(data []byte, message any) error {
 	}
 	if err := jsonIn.Unmarshal(data, m); err != nil {
 		// protojson quotes the value that it cannot use, however long it is.
-		return errors.New(BoundMessage(explainJSON(err, data, m.ProtoReflect().Descriptor()), maxQuotedInput))
+		return errors.New(boundMessage(explainJSON(err, data, m.ProtoReflect().Descriptor()), maxQuotedInput))
 	}
 	return nil
 }

@@ -29,7 +29,8 @@ func received(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rpc.PlainContentType(rpc.GRPCWebText(rpc.ExplainRequests(connect.NewErrorWriter(options...), handle(t, rpc.Config{MaxMessageBytes: 10_000}, echo))))
+	handler := rpc.GRPCWebText(rpc.ExplainRequests(connect.NewErrorWriter(options...), handle(t, rpc.Config{MaxMessageBytes: 10_000}, echo)))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, rpc.Plain(r)) })
 }
 
 func compressed(t *testing.T, encoding, text string) string {

@@ -76,7 +76,7 @@ func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.
 		cfg.Logger = slog.Default()
 	}
 
-	chain := []connect.Interceptor{settle(cfg.Logger, func(_ context.Context, err error) error { return BoundError(err) })}
+	chain := []connect.Interceptor{settle(cfg.Logger, func(_ context.Context, err error) error { return boundError(err) })}
 	chain = append(chain, interceptors...)
 	chain = append(chain, settle(cfg.Logger, func(ctx context.Context, err error) error {
 		err = interruptedByCause(ctx, err)

@@ -6142,7 +6142,7 @@ export type SendDirectMessagesRequest = Message$1<"discord_api.SendDirectMessage
    * Any text that identifies this call, at most 200 characters. If you repeat the
    * call with the same key and another message, users who have received the first
    * message do not get the second. Without a key, the call cannot be repeated
-   * safely.
+   * safely. Clients with different names in the auth file can use the same key.
    *
    * @generated from field: string idempotency_key = 3;
    */
@@ -10203,11 +10203,11 @@ export const DiscordApi: GenService<{
    * each user as soon as it is known, in any order. Users whom the bot may not
    * message get a result with the error; the rest are unaffected.
    *
-   * Each user's nonce is derived from the idempotency key and the user's ID. The
-   * same call can therefore be repeated, for example after a lost connection, for
-   * the few minutes in which Discord remembers nonces, and no user receives the
-   * message twice. If the client disconnects, the proxy sends no further messages.
-   * At the deadline, the stream ends with DEADLINE_EXCEEDED.
+   * Each user's nonce is derived from the client's name, the idempotency key and the
+   * user's ID. The same call can therefore be repeated, for example after a lost
+   * connection, for the few minutes in which Discord remembers nonces, and no user
+   * receives the message twice. If the client disconnects, the proxy sends no further
+   * messages. At the deadline, the stream ends with DEADLINE_EXCEEDED.
    *
    * Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
    * for each user, like SendDirectMessage.

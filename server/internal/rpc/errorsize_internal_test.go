@@ -1,4 +1,4 @@
-package rpc_test
+package rpc
 
 import (
 	"context"
@@ -15,8 +15,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
-
-	"discordproxy/server/internal/rpc"
 )
 
 // encodedLen is the length of a message in a grpc-message header.
@@ -64,7 +62,7 @@ func TestBoundMessage(t *testing.T) {
 		"starts like one":     {`{"text": ` + long, 20, `{"text": xxxxxxxx...`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := rpc.BoundMessage(test.message, test.limit); got != test.want {
+			if got := boundMessage(test.message, test.limit); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
@@ -83,7 +81,7 @@ func FuzzBoundMessage(f *testing.F) {
 		if limit < 0 || limit > 10_000 {
 			return
 		}
-		got := rpc.BoundMessage(message, limit)
+		got := boundMessage(message, limit)
 		if n := encodedLen(got); n > limit {
 			t.Fatalf("%d bytes encoded, limit %d", n, limit)
 		}
@@ -125,13 +123,13 @@ func detail(t *testing.T, size int) *connect.ErrorDetail {
 func TestBoundErrorKeepsWhatFits(t *testing.T) {
 	err := connect.NewError(connect.CodeNotFound, errors.New("unknown channel"))
 	err.AddDetail(detail(t, 100))
-	if got := rpc.BoundError(fmt.Errorf("wrapped: %w", err)); !errors.Is(got, err) {
+	if got := boundError(fmt.Errorf("wrapped: %w", err)); !errors.Is(got, err) {
 		t.Errorf("got %v", got)
 	}
-	if got := rpc.BoundError(nil); got != nil {
+	if got := boundError(nil); got != nil {
 		t.Errorf("nil became %v", got)
 	}
-	if got := rpc.BoundError(context.DeadlineExceeded); !errors.Is(got, context.DeadlineExceeded) {
+	if got := boundError(context.DeadlineExceeded); !errors.Is(got, context.DeadlineExceeded) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -145,13 +143,13 @@ func TestBoundErrorCutsWhatDoesNotFit(t *testing.T) {
 	err.Meta().Set("Retry-After", "3")
 
 	var got *connect.Error
-	if !errors.As(rpc.BoundError(err), &got) {
+	if !errors.As(boundError(err), &got) {
 		t.Fatal("not a connect error")
 	}
 	if got.Code() != connect.CodeNotFound || got.Meta().Get("Retry-After") != "3" {
 		t.Errorf("code %v, meta %v", got.Code(), got.Meta())
 	}
-	if n := encodedLen(got.Message()); n > rpc.MaxErrorMessage || n < rpc.MaxErrorMessage-10 {
+	if n := encodedLen(got.Message()); n > MaxErrorMessage || n < MaxErrorMessage-10 {
 		t.Errorf("message has %d bytes encoded", n)
 	}
 	if n := len(got.Details()); n != 1 {
@@ -176,7 +174,7 @@ func TestBoundErrorKeepsTheCodeOfContextErrors(t *testing.T) {
 		{fmt.Errorf("%s: %w", long, context.DeadlineExceeded), connect.CodeDeadlineExceeded},
 		{errors.New(long), connect.CodeUnknown},
 	} {
-		if got := connect.CodeOf(rpc.BoundError(test.err)); got != test.want {
+		if got := connect.CodeOf(boundError(test.err)); got != test.want {
 			t.Errorf("code %v, want %v", got, test.want)
 		}
 	}
