@@ -55,10 +55,9 @@ type session struct {
 	stored        time.Time
 	special, open bool
 	saved         string
-	// earlier is what an earlier run has stored, nil as soon as places are known, see
-	// retrace. The lock retracing is held meanwhile.
-	earlier   *savedSession
-	retracing sync.Mutex
+	// earlier is what an earlier run has stored, nil as soon as a connection has resumed
+	// the session, see retrace.
+	earlier *savedSession
 }
 
 // event is an event as a session gets it.
@@ -236,11 +235,17 @@ func (s *session) reach(c *connection, place uint64) {
 // rewind takes the session back to an event for a new connection. It returns the
 // place in the hub to continue from, and events that are not in the hub. ok is false
 // when the session cannot continue from there, ahead when it has not come so far yet.
-func (s *session) rewind(sequence int64, c *connection, rules func() *access.Client) (
+// retraced is what retrace returned.
+func (s *session) rewind(sequence int64, retraced []uint64, c *connection, rules func() *access.Client) (
 	old *connection, place uint64, own []ownEvent, ok, ahead bool,
 ) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.earlier != nil { // no other connection was faster
+		s.earlier = nil
+		s.first, s.sequence, s.places = sequence+1-int64(len(retraced)), sequence, retraced
+		s.marks, s.saved = []mark{{s.first, retraced[0]}}, "" // what comes next is saved in any case
+	}
 	if sequence > s.sequence {
 		return nil, 0, nil, false, true
 	}
