@@ -94,7 +94,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ws.SetReadLimit(-1) // readCommand has a limit of its own
 	lives, endLife := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer endLife()
-	c := &connection{proxy: p, ws: ws, request: r, lives: lives, closed: make(chan struct{})}
+	c := &connection{
+		proxy: p, ws: ws, request: r, lives: lives, closed: make(chan struct{}),
+		compress: wire.NewStreamCompressor(r.URL.Query().Get("compress")),
+	}
 	c.work, c.stopWork = context.WithCancel(lives)
 	c.queue = newQueue(func() { p.slow(c) })
 	defer context.AfterFunc(p.life, func() { c.reconnect(&closeShutdown) })()
@@ -140,13 +143,10 @@ func (p *Proxy) identified(network string) {
 // greet checks what the client asked for, and sends HELLO.
 func (c *connection) greet() error {
 	query := c.request.URL.Query()
-	if method := query.Get("compress"); method != "" {
-		if c.compress = wire.NewStreamCompressor(method); c.compress == nil {
-			return &closeCompression
-		}
-	}
 	c.version = query.Get("v")
 	switch {
+	case query.Get("compress") != "" && c.compress == nil:
+		return &closeCompression
 	case c.version != "9" && c.version != "10":
 		return &closeVersion
 	case query.Get("encoding") != "json" && query.Get("encoding") != "":
