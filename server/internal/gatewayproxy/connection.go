@@ -232,7 +232,7 @@ func (c *connection) authenticate(command, token string, identified func(), begi
 		}
 		err = c.serve(r.Context(), begin)
 	}))
-	c.proxy.config.Access.Handler(serve, func(_ http.ResponseWriter, _ *http.Request, refused error) {
+	c.proxy.guard.Handler(serve, func(_ http.ResponseWriter, _ *http.Request, refused error) {
 		if !access.IsQuiet(refused) {
 			c.report(c.request.Context(), "SubscribeEvents", refused)
 		}
@@ -265,7 +265,7 @@ func (c *connection) denied(err error) error {
 
 // report notifies the observers of a command of a client, whether it was allowed or not.
 func (c *connection) report(ctx context.Context, method string, err error) {
-	_, end := c.proxy.config.Observers.Begin(ctx, &calls.Call{Method: method, Protocol: "gateway"})
+	_, end := c.proxy.observers.Begin(ctx, &calls.Call{Method: method, Protocol: "gateway"})
 	end(err)
 }
 
@@ -283,7 +283,7 @@ func (c *connection) serve(ctx context.Context, begin func(context.Context) erro
 		return c.denied(err)
 	}
 	call := &calls.Call{Method: "SubscribeEvents", Protocol: "gateway", Stream: true}
-	ctx, end := c.proxy.config.Observers.Begin(ctx, call)
+	ctx, end := c.proxy.observers.Begin(ctx, call)
 	revoked := access.Revoked(ctx)
 	defer context.AfterFunc(revoked, func() { c.end(c.denied(context.Cause(revoked))) })()
 	defer func() {
