@@ -168,11 +168,6 @@ func (h *Hub) Epoch() string {
 // Publish numbers an event and keeps it. It never waits for subscribers. The
 // event must not be changed any more.
 func (h *Hub) Publish(e *Event) {
-	h.keep(e)
-}
-
-// keep is Publish, also for an event of an earlier run.
-func (h *Hub) keep(e *Event) {
 	e.prepare() // without the lock: it may take milliseconds
 	h.mu.Lock()
 	defer h.mu.Unlock()
