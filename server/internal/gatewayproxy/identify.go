@@ -2,8 +2,6 @@ package gatewayproxy
 
 import (
 	"encoding/json"
-	"strconv"
-	"strings"
 
 	"discordproxy/discord/gateway"
 )
@@ -51,15 +49,5 @@ func (i *identify) check(allowed gateway.Intents) *closing {
 		why.reason = "Disallowed intent(s): add to the server's --intents: " + missing.String()
 		return &why
 	}
-	return nil
-}
-
-// snowflake reads an id, and anything else as 0.
-type snowflake uint64
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (s *snowflake) UnmarshalJSON(data []byte) error {
-	n, _ := strconv.ParseUint(strings.Trim(string(data), `"`), 10, 64)
-	*s = snowflake(n)
 	return nil
 }

@@ -32,6 +32,7 @@ import (
 
 	"discordproxy/discord/gateway"
 	"discordproxy/discord/gateway/wire"
+	"discordproxy/discord/rawjson"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/events"
@@ -205,7 +206,7 @@ func (p *Proxy) End() { p.endLife() }
 func botOf(ready json.RawMessage) uint64 {
 	var r struct {
 		User struct {
-			ID snowflake `json:"id"`
+			ID rawjson.Snowflake `json:"id"`
 		} `json:"user"`
 	}
 	_ = json.Unmarshal(ready, &r)
