@@ -133,7 +133,7 @@ var parts = []part{
 		folder: "server/internal/gatewayproxy", about: "Discord's gateway for bots, fed from the server's own session",
 		imports: []string{
 			"server/internal/access", "server/internal/calls", "server/internal/events", "server/internal/listener", "server/internal/refusals", "server/internal/rpc",
-			"discord", "discord/gateway", "discord/gateway/wire", "gen/...",
+			"discord", "discord/gateway", "discord/gateway/wire", "discord/rawjson", "gen/...",
 		},
 		libraries: []string{"github.com/coder/websocket"},
 	},
@@ -150,11 +150,11 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/names", about: "names of guilds, channels and users without a call to Discord",
-		imports: []string{"discord", "discord/gateway"},
+		imports: []string{"discord", "discord/gateway", "discord/rawjson"},
 	},
 	{
 		folder: "server/internal/events", about: "the newest events, and the position of each subscriber",
-		imports: []string{"server/internal/discordjson", "server/internal/rpc", "discord/gateway", "gen/..."},
+		imports: []string{"server/internal/discordjson", "server/internal/rpc", "discord/gateway", "discord/rawjson", "gen/..."},
 	},
 	{
 		folder: "server/internal/hooks", about: "incoming hooks: payloads of scripts and tools, rendered as messages",
@@ -199,7 +199,7 @@ var parts = []part{
 	{folder: "server/internal/rpc", about: "what every Connect service needs: codecs, limits, request IDs"},
 	{
 		folder: "discord/gateway", about: "the bot's session at Discord's gateway",
-		imports:   []string{"discord", "discord/gateway/wire"},
+		imports:   []string{"discord", "discord/gateway/wire", "discord/rawjson"},
 		libraries: []string{"github.com/coder/websocket"},
 	},
 	{

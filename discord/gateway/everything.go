@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+
+	"discordproxy/discord/rawjson"
 )
 
 // everything is what Guilds keeps after KeepAll in addition to guilds, roles and
@@ -178,18 +180,7 @@ type element struct {
 	} `json:"thread_metadata"`
 }
 
-// id reads a snowflake, and anything else as 0.
-type id uint64
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (i *id) UnmarshalJSON(data []byte) error {
-	if len(data) > 2 && data[0] == '"' {
-		data = data[1 : len(data)-1]
-	}
-	n, _ := strconv.ParseUint(string(data), 10, 64)
-	*i = id(n)
-	return nil
-}
+type id = rawjson.Snowflake
 
 func elementOf(data json.RawMessage) (o element) {
 	_ = json.Unmarshal(data, &o) // what has another form has no id

@@ -5,6 +5,7 @@ package rawjson
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -99,6 +100,19 @@ func (v Value) unquoted() []byte {
 	var s string
 	_ = json.Unmarshal(v, &s) // it is a valid string
 	return []byte(s)
+}
+
+// Snowflake is an id in JSON, written as a string or as a number. Anything else is read as 0.
+type Snowflake uint64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Snowflake) UnmarshalJSON(data []byte) error {
+	n, err := strconv.ParseUint(string(Value(data).Text()), 10, 64)
+	if err != nil {
+		n = 0 // where it is too large, too
+	}
+	*s = Snowflake(n)
+	return nil
 }
 
 // Decoded returns the value as encoding/json decodes it, for what is written

@@ -79,3 +79,25 @@ func rebuild(t *testing.T, v rawjson.Value) any {
 	}
 	return json.Number(v.Text())
 }
+
+func TestSnowflake(t *testing.T) {
+	for text, want := range map[string]rawjson.Snowflake{
+		`"18446744073709551615"`: 1<<64 - 1,
+		`"18446744073709551616"`: 0,
+		`"\u0031"`:               1,
+		`17`:                     17,
+		`-17`:                    0,
+		`1.5`:                    0,
+		`""`:                     0,
+		`"x"`:                    0,
+		`null`:                   0,
+		`true`:                   0,
+		`["1"]`:                  0,
+		`{"id":"1"}`:             0,
+	} {
+		got := struct{ ID rawjson.Snowflake }{99}
+		if err := json.Unmarshal([]byte(`{"ID": `+text+` }`), &got); err != nil || got.ID != want {
+			t.Errorf("%s became %d, %v, want %d", text, got.ID, err, want)
+		}
+	}
+}

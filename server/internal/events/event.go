@@ -3,12 +3,12 @@ package events
 import (
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"discordproxy/discord/gateway"
+	"discordproxy/discord/rawjson"
 	"discordproxy/server/internal/discordjson"
 
 	pb "discordproxy/gen/discord_api"
@@ -192,10 +192,10 @@ func Of(d gateway.Dispatch) *Event {
 		}
 	}
 	var ids struct {
-		ID        snowflake `json:"id"`
-		GuildID   snowflake `json:"guild_id"`
-		ChannelID snowflake `json:"channel_id"`
-		ParentID  snowflake `json:"parent_id"`
+		ID        rawjson.Snowflake `json:"id"`
+		GuildID   rawjson.Snowflake `json:"guild_id"`
+		ChannelID rawjson.Snowflake `json:"channel_id"`
+		ParentID  rawjson.Snowflake `json:"parent_id"`
 	}
 	_ = json.Unmarshal(d.Data, &ids) // what has another form has no ids
 	e.GuildID, e.ChannelID = uint64(ids.GuildID), uint64(ids.ChannelID)
@@ -214,16 +214,6 @@ func Of(d gateway.Dispatch) *Event {
 		e.ChannelID = uint64(ids.ID)
 	}
 	return e
-}
-
-// snowflake reads an id, and anything else as none.
-type snowflake uint64
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (s *snowflake) UnmarshalJSON(data []byte) error {
-	n, _ := strconv.ParseUint(strings.Trim(string(data), `"`), 10, 64)
-	*s = snowflake(n)
-	return nil
 }
 
 // kind is what is known of one of Discord's events.

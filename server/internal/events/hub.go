@@ -57,7 +57,8 @@ const (
 
 // Position is a place between two events.
 type Position struct {
-	// Epoch names the run of the hub that gave the number.
+	// Epoch names the series of numbers that the number belongs to. A run of the hub
+	// begins with a new one or that of an earlier run, and may begin others.
 	Epoch string
 	// Sequence is the number of the event before this place.
 	Sequence uint64
@@ -103,12 +104,12 @@ var ErrFull = errors.New("too many subscribers")
 
 // Hub keeps the newest events. It is safe for concurrent use.
 type Hub struct {
-	epoch          string
 	maxBytes       int64
 	maxSubscribers int
 	unsaved        func() bool
 
 	mu    sync.Mutex
+	epoch string
 	ring  []*Event // event n stands at n % len(ring)
 	first uint64   // number of the oldest event that is kept
 	next  uint64   // number that the next event gets
@@ -157,17 +158,16 @@ func New(c Config) (*Hub, error) {
 	return h, nil
 }
 
-// Epoch names this run of the hub; see Position.
-func (h *Hub) Epoch() string { return h.epoch }
+// Epoch returns the epoch of the next event; see Position.
+func (h *Hub) Epoch() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.epoch
+}
 
 // Publish numbers an event and keeps it. It never waits for subscribers. The
 // event must not be changed any more.
 func (h *Hub) Publish(e *Event) {
-	h.keep(e)
-}
-
-// keep is Publish, also for an event of an earlier run.
-func (h *Hub) keep(e *Event) {
 	e.prepare() // without the lock: it may take milliseconds
 	h.mu.Lock()
 	defer h.mu.Unlock()

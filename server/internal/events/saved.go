@@ -137,7 +137,7 @@ func (h *Hub) Restore(s State, stored map[uint64][]byte, clean bool) {
 	h.epoch, h.earlier, h.first, h.next, h.expecting = s.Epoch, s.Earlier, first, first, !clean
 	h.mu.Unlock()
 	for i := len(kept) - 1; i >= 0; i-- {
-		h.keep(kept[i])
+		h.Publish(kept[i])
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

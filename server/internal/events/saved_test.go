@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -272,4 +273,24 @@ func TestStatesThatCannotBeSaved(t *testing.T) {
 			t.Errorf("of another run, after the new session: %q", all)
 		}
 	})
+}
+
+// TestEpochWhileConnecting: the epoch may change while others ask for it.
+func TestEpochWhileConnecting(t *testing.T) {
+	h, err := events.New(events.Config{Unsaved: func() bool { return true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var connecting sync.WaitGroup
+	connecting.Go(func() {
+		for range 100 {
+			h.Changed(gateway.Status{State: gateway.Connected, Since: time.Now()})
+		}
+	})
+	for range 100 {
+		if h.Epoch() == "" {
+			t.Error("there is no epoch")
+		}
+	}
+	connecting.Wait()
 }

@@ -10,6 +10,7 @@ import (
 	"discordproxy/discord"
 	"discordproxy/discord/gateway"
 	"discordproxy/discord/gateway/wire"
+	"discordproxy/discord/rawjson"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/events"
 )
@@ -193,10 +194,10 @@ func (c *connection) updatePresence(ctx context.Context, p presence) error {
 // updateVoiceState joins, moves in, or leaves a voice channel.
 func (c *connection) updateVoiceState(ctx context.Context, in command) error {
 	var state struct {
-		GuildID   snowflake  `json:"guild_id"`
-		ChannelID *snowflake `json:"channel_id"`
-		SelfMute  bool       `json:"self_mute"`
-		SelfDeaf  bool       `json:"self_deaf"`
+		GuildID   rawjson.Snowflake  `json:"guild_id"`
+		ChannelID *rawjson.Snowflake `json:"channel_id"`
+		SelfMute  bool               `json:"self_mute"`
+		SelfDeaf  bool               `json:"self_deaf"`
 	}
 	if err := in.decode(&state); err != nil {
 		return err
@@ -239,7 +240,7 @@ func (c *connection) updateVoiceState(ctx context.Context, in command) error {
 // requestSoundboard answers with the sounds of guilds from what is kept.
 func (c *connection) requestSoundboard(ctx context.Context, in command) error {
 	var asked struct {
-		GuildIDs []snowflake `json:"guild_ids"`
+		GuildIDs []rawjson.Snowflake `json:"guild_ids"`
 	}
 	if err := in.decode(&asked); err != nil {
 		return err

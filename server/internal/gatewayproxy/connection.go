@@ -94,7 +94,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ws.SetReadLimit(-1) // readCommand has a limit of its own
 	lives, endLife := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer endLife()
-	c := &connection{proxy: p, ws: ws, request: r, lives: lives, closed: make(chan struct{})}
+	c := &connection{
+		proxy: p, ws: ws, request: r, lives: lives, closed: make(chan struct{}),
+		compress: wire.NewStreamCompressor(r.URL.Query().Get("compress")),
+	}
 	c.work, c.stopWork = context.WithCancel(lives)
 	c.queue = newQueue(func() { p.slow(c) })
 	defer context.AfterFunc(p.life, func() { c.reconnect(&closeShutdown) })()
@@ -140,13 +143,10 @@ func (p *Proxy) identified(network string) {
 // greet checks what the client asked for, and sends HELLO.
 func (c *connection) greet() error {
 	query := c.request.URL.Query()
-	if method := query.Get("compress"); method != "" {
-		if c.compress = wire.NewStreamCompressor(method); c.compress == nil {
-			return &closeCompression
-		}
-	}
 	c.version = query.Get("v")
 	switch {
+	case query.Get("compress") != "" && c.compress == nil:
+		return &closeCompression
 	case c.version != "9" && c.version != "10":
 		return &closeVersion
 	case query.Get("encoding") != "json" && query.Get("encoding") != "":
@@ -232,7 +232,7 @@ func (c *connection) authenticate(command, token string, identified func(), begi
 		}
 		err = c.serve(r.Context(), begin)
 	}))
-	c.proxy.config.Access.Handler(serve, func(_ http.ResponseWriter, _ *http.Request, refused error) {
+	c.proxy.guard.Handler(serve, func(_ http.ResponseWriter, _ *http.Request, refused error) {
 		if !access.IsQuiet(refused) {
 			c.report(c.request.Context(), "SubscribeEvents", refused)
 		}
@@ -265,7 +265,7 @@ func (c *connection) denied(err error) error {
 
 // report notifies the observers of a command of a client, whether it was allowed or not.
 func (c *connection) report(ctx context.Context, method string, err error) {
-	_, end := c.proxy.config.Observers.Begin(ctx, &calls.Call{Method: method, Protocol: "gateway"})
+	_, end := c.proxy.observers.Begin(ctx, &calls.Call{Method: method, Protocol: "gateway"})
 	end(err)
 }
 
@@ -283,7 +283,7 @@ func (c *connection) serve(ctx context.Context, begin func(context.Context) erro
 		return c.denied(err)
 	}
 	call := &calls.Call{Method: "SubscribeEvents", Protocol: "gateway", Stream: true}
-	ctx, end := c.proxy.config.Observers.Begin(ctx, call)
+	ctx, end := c.proxy.observers.Begin(ctx, call)
 	revoked := access.Revoked(ctx)
 	defer context.AfterFunc(revoked, func() { c.end(c.denied(context.Cause(revoked))) })()
 	defer func() {

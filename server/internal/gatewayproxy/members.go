@@ -12,6 +12,7 @@ import (
 
 	"discordproxy/discord/gateway"
 	"discordproxy/discord/gateway/wire"
+	"discordproxy/discord/rawjson"
 )
 
 // Limits of requests for members.
@@ -32,14 +33,14 @@ const (
 const noncePrefix = "dp."
 
 // oneOrMore is a list of snowflakes that may also be written as one.
-type oneOrMore []snowflake
+type oneOrMore []rawjson.Snowflake
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (o *oneOrMore) UnmarshalJSON(data []byte) error {
 	if data = bytes.TrimSpace(data); len(data) > 0 && data[0] == '[' || string(data) == "null" {
-		return json.Unmarshal(data, (*[]snowflake)(o))
+		return json.Unmarshal(data, (*[]rawjson.Snowflake)(o))
 	}
-	var id snowflake
+	var id rawjson.Snowflake
 	err := json.Unmarshal(data, &id)
 	*o = oneOrMore{id}
 	return err
@@ -126,7 +127,7 @@ func (c *connection) requestMembers(ctx context.Context, in command) error {
 	})
 }
 
-func asUint64(ids []snowflake) []uint64 {
+func asUint64(ids []rawjson.Snowflake) []uint64 {
 	out := make([]uint64, len(ids))
 	for i, id := range ids {
 		out[i] = uint64(id)
@@ -158,7 +159,7 @@ func withoutMembers(data json.RawMessage) json.RawMessage {
 }
 
 // answerMembers sends members in chunks.
-func (c *connection) answerMembers(asked *memberRequest, members []json.RawMessage, missing []snowflake) error {
+func (c *connection) answerMembers(asked *memberRequest, members []json.RawMessage, missing []rawjson.Snowflake) error {
 	count := max(1, (len(members)+membersInChunk-1)/membersInChunk)
 	var notFound []string
 	for _, id := range missing {

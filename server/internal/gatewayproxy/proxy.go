@@ -32,6 +32,7 @@ import (
 
 	"discordproxy/discord/gateway"
 	"discordproxy/discord/gateway/wire"
+	"discordproxy/discord/rawjson"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/events"
@@ -79,11 +80,6 @@ type Config struct {
 	// OtherBot returns the name of another bot of the server whose own token an
 	// Authorization is, or "". Nil means that there is no other bot.
 	OtherBot func(authorization string) string
-	// Access decides who may connect. Nil means everyone.
-	Access *access.Guard
-	// Observers are notified of each connection as a call of SubscribeEvents, and of
-	// refused commands.
-	Observers calls.Observers
 	// URL is the address of the websocket as clients reach it. Empty means that of
 	// the request that asks.
 	URL string
@@ -122,6 +118,9 @@ type Proxy struct {
 	// life ends when the server begins to shut down.
 	life    context.Context
 	endLife context.CancelFunc
+	// guard and observers are those of Open.
+	guard     *access.Guard
+	observers calls.Observers
 
 	// mu is held while an event reaches both Guilds and Hub, so that a snapshot
 	// of one fits a place in the other.
@@ -180,13 +179,14 @@ func (c *Config) setDefaults() {
 }
 
 // Open makes the proxy accept connections and keep the state that they need. It must be
-// called before the first event. Commands of bots go to upstream, and observers are
-// notified of connections.
+// called before the first event. Commands of bots go to upstream. guard decides who may
+// connect; nil means everyone. observers are notified of each connection as a call of
+// SubscribeEvents, and of refused commands.
 func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Observers) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open, p.upstream = true, upstream
-	p.config.Access, p.config.Observers = guard, observers
+	p.guard, p.observers = guard, observers
 	limit := p.config.StateBytes
 	p.config.Guilds.KeepAll(limit, func() {
 		p.config.Logger.Warn("gateway state is full; bots miss members or whole guilds", "limit", limit)
@@ -206,7 +206,7 @@ func (p *Proxy) End() { p.endLife() }
 func botOf(ready json.RawMessage) uint64 {
 	var r struct {
 		User struct {
-			ID snowflake `json:"id"`
+			ID rawjson.Snowflake `json:"id"`
 		} `json:"user"`
 	}
 	_ = json.Unmarshal(ready, &r)

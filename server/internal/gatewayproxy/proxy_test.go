@@ -95,6 +95,14 @@ type payload struct {
 // dial connects and takes HELLO.
 func (r *rig) dial() *bot {
 	r.t.Helper()
+	b := r.upgrade()
+	b.expect(10, "", "heartbeat_interval")
+	return b
+}
+
+// upgrade is dial before HELLO.
+func (r *rig) upgrade() *bot {
+	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
 	ws, resp, err := websocket.Dial(ctx, r.url, nil)
@@ -106,9 +114,7 @@ func (r *rig) dial() *bot {
 	}
 	ws.SetReadLimit(-1)
 	r.t.Cleanup(func() { _ = ws.CloseNow() })
-	b := &bot{t: r.t, ws: ws}
-	b.expect(10, "", "heartbeat_interval")
-	return b
+	return &bot{t: r.t, ws: ws}
 }
 
 func (b *bot) send(op int, data string) {
@@ -472,6 +478,23 @@ func TestContents(t *testing.T) {
 	r.dispatch("TYPING_START", `{"guild_id":"1","channel_id":"3"}`)
 	r.dispatch("GUILD_MEMBER_UPDATE", `{"guild_id":"1","user":{"id":"9"},"roles":["7"]}`) // the bot's own needs no intent
 	b.expect(0, "GUILD_MEMBER_UPDATE", `"roles":["7"]`)
+}
+
+// TestEndWhileGreeting: whatever the server sends first to a client that asked for a
+// compressed stream, it is compressed.
+func TestEndWhileGreeting(t *testing.T) {
+	r := newRig(t, gatewayproxy.Config{}, events.Config{})
+	r.End()
+	r.url += "&compress=zlib-stream"
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range 50 {
+		b := r.upgrade()
+		if kind, data, err := b.ws.Read(ctx); err == nil && kind != websocket.MessageBinary {
+			t.Errorf("got %s without compression", data)
+		}
+		_ = b.ws.CloseNow()
+	}
 }
 
 // TestMany bots connect, resume and leave at the same time.

@@ -136,7 +136,8 @@ func (c *connection) resume(ctx context.Context, back resume) error {
 	if !known {
 		return c.invalidate()
 	}
-	if err := c.retrace(ctx, s, *back.Sequence); err != nil {
+	retraced, err := c.retrace(ctx, s, *back.Sequence)
+	if err != nil {
 		p.config.Logger.Info("a bot's session ends with the restart; the bot begins another one", "client", s.client, "reason", err)
 		p.mu.Lock()
 		s.mu.Lock()
@@ -149,7 +150,7 @@ func (c *connection) resume(ctx context.Context, back resume) error {
 		return c.invalidate()
 	}
 	c.session.Store(s) // before answers can come for it
-	old, place, own, ok, ahead := s.rewind(*back.Sequence, c, func() *access.Client { return access.From(ctx) })
+	old, place, own, ok, ahead := s.rewind(*back.Sequence, retraced, c, func() *access.Client { return access.From(ctx) })
 	if !ok {
 		c.session.Store(nil)
 	}

@@ -237,44 +237,43 @@ func (s *savedSession) valid(id, epoch string, allowed gateway.Intents) bool {
 	return true
 }
 
-// retrace restores the events of a session of an earlier run, starting at the mark before
-// one of them. It fails when it cannot determine exactly which events the client has
-// received. The server's own session must be connected.
-func (c *connection) retrace(ctx context.Context, s *session, sequence int64) error {
-	s.retracing.Lock()
-	defer s.retracing.Unlock()
+// retrace returns the places after the events of a session of an earlier run, from the
+// mark before one of them up to it, and nil for a session of this run. It fails when it
+// cannot determine exactly which events the client has received. The server's own session
+// must be connected.
+func (c *connection) retrace(ctx context.Context, s *session, sequence int64) ([]uint64, error) {
 	s.mu.Lock()
 	saved := s.earlier
 	s.mu.Unlock()
 	if saved == nil {
-		return nil
+		return nil, nil
 	}
 	from, exact := saved.before(sequence)
 	client := access.From(ctx)
 	last := saved.Marks[len(saved.Marks)-1]
 	switch {
 	case from.Sequence == 0:
-		return errors.New("the bot is too far behind")
+		return nil, errors.New("the bot is too far behind")
 	case !exact && client.Sight() != saved.Sight:
-		return errors.New("the rules for its client have changed")
+		return nil, errors.New("the rules for its client have changed")
 	case saved.Open && sequence > last.Sequence:
-		return errors.New("answers may have come that were not stored")
+		return nil, errors.New("answers may have come that were not stored")
 	}
 	places := []uint64{from.Place}
 	position := &events.Position{Epoch: saved.Epoch, Sequence: from.Place}
 	subscription, err := c.proxy.config.Hub.Subscribe(c.filter(ctx, s, c.proxy.selfID()), position)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer subscription.Close()
 	v := c.view(ctx, s)
 	for from.Sequence+int64(len(places)) <= sequence {
 		batch, err := c.next(subscription, true)
 		if err != nil {
-			return fmt.Errorf("it has had more events than are known: %w", err)
+			return nil, fmt.Errorf("it has had more events than are known: %w", err)
 		}
 		if len(batch.Gaps) > 0 {
-			return errStale
+			return nil, errStale
 		}
 		for _, e := range batch.Events {
 			if from.Sequence+int64(len(places)) > sequence {
@@ -282,28 +281,23 @@ func (c *connection) retrace(ctx context.Context, s *session, sequence int64) er
 			}
 			if e.Type == pb.Event_GATEWAY_STATE {
 				if e.State.GetState() == pb.Event_GatewayState_CONNECTED {
-					return errStale
+					return nil, errStale
 				}
 				continue
 			}
 			data, err := v.event(e, c.proxy.config.Guilds)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if e.Name == guildCreate {
-				return errors.New("what it has had of a guild is not known")
+				return nil, errors.New("what it has had of a guild is not known")
 			}
 			if data != nil {
 				places = append(places, e.Sequence())
 			}
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.earlier = nil
-	s.first, s.sequence, s.places, s.place = from.Sequence, sequence, places, places[len(places)-1]
-	s.marks, s.saved = []mark{from}, "" // what comes next is saved in any case
-	return nil
+	return places, nil
 }
 
 // before returns the newest mark that is not after an event, and whether it is the

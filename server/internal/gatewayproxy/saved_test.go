@@ -435,3 +435,46 @@ func TestReason(t *testing.T) {
 		t.Errorf("closed with %v", closed)
 	}
 }
+
+// TestExportWhileResuming: bots resume sessions of an earlier run at the same time, and each
+// of them has the server store all sessions.
+func TestExportWhileResuming(t *testing.T) {
+	d := &disk{sessions: make(map[string][]byte)}
+	r := storing(t, d)
+	r.connect()
+	bots := make([]*bot, 20)
+	for i := range bots {
+		bots[i] = r.dial()
+		bots[i].identify(gateway.IntentGuildMessages)
+	}
+	r.save(d)
+	for range 5 {
+		again := restart(t, d)
+		again.resumedAtDiscord()
+		// While the hub is in use, bots wait for it in the middle of resuming.
+		over := make(chan struct{})
+		var use, resuming sync.WaitGroup
+		use.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+					again.hub.Stats()
+				}
+			}
+		})
+		for _, b := range bots {
+			resuming.Go(func() {
+				back := b.resume(again)
+				if p, err := back.read(); err != nil || p.Type != "RESUMED" {
+					t.Errorf("got %+v, %v, want RESUMED", p, err)
+				}
+				_ = back.ws.CloseNow()
+			})
+		}
+		resuming.Wait()
+		close(over)
+		use.Wait()
+	}
+}

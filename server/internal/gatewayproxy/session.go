@@ -4,12 +4,10 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"discordproxy/discord/gateway"
 	"discordproxy/server/internal/access"
 )
 
@@ -55,10 +53,9 @@ type session struct {
 	stored        time.Time
 	special, open bool
 	saved         string
-	// earlier is what an earlier run has stored, nil as soon as places are known, see
-	// retrace. The lock retracing is held meanwhile.
-	earlier   *savedSession
-	retracing sync.Mutex
+	// earlier is what an earlier run has stored, nil as soon as a connection has resumed
+	// the session, see retrace.
+	earlier *savedSession
 }
 
 // event is an event as a session gets it.
@@ -236,11 +233,17 @@ func (s *session) reach(c *connection, place uint64) {
 // rewind takes the session back to an event for a new connection. It returns the
 // place in the hub to continue from, and events that are not in the hub. ok is false
 // when the session cannot continue from there, ahead when it has not come so far yet.
-func (s *session) rewind(sequence int64, c *connection, rules func() *access.Client) (
+// retraced is what retrace returned.
+func (s *session) rewind(sequence int64, retraced []uint64, c *connection, rules func() *access.Client) (
 	old *connection, place uint64, own []ownEvent, ok, ahead bool,
 ) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.earlier != nil { // no other connection was faster
+		s.earlier = nil
+		s.first, s.sequence, s.places = sequence+1-int64(len(retraced)), sequence, retraced
+		s.marks, s.saved = []mark{{s.first, retraced[0]}}, "" // what comes next is saved in any case
+	}
 	if sequence > s.sequence {
 		return nil, 0, nil, false, true
 	}
@@ -271,60 +274,4 @@ func (s *session) offer(kind string, data json.RawMessage) {
 	if conn != nil {
 		conn.queue.put(len(data), func() error { return conn.answer(rules(), kind, data) })
 	}
-}
-
-// identify is what a bot says in IDENTIFY, and a session keeps.
-type identify struct {
-	Token      string          `json:"token"`
-	Properties json.RawMessage `json:"properties"`
-	Compress   bool            `json:"compress"`
-	Large      *int            `json:"large_threshold"`
-	Shard      []int           `json:"shard"`
-	Presence   json.RawMessage `json:"presence"`
-	Intents    *int64          `json:"intents"`
-}
-
-func (i *identify) intents() gateway.Intents { return gateway.Intents(*i.Intents) }
-
-func (i *identify) large() int {
-	if i.Large == nil {
-		return 50
-	}
-	return *i.Large
-}
-
-// undocumentedIntents are set by libraries, accepted by Discord, and bring nothing
-// that is documented.
-const undocumentedIntents = 1<<17 | 1<<18 | 1<<19
-
-// check returns how Discord would close a connection with this IDENTIFY, or nil if it
-// would not. allowed are the intents of the server's own session.
-func (i *identify) check(allowed gateway.Intents) *closing {
-	switch {
-	case len(i.Properties) == 0 || i.Properties[0] != '{' || i.large() < 50 || i.large() > 250:
-		return &closeDecode
-	case i.Shard != nil && (len(i.Shard) != 2 || i.Shard[1] < 1 || i.Shard[0] < 0 || i.Shard[0] >= i.Shard[1]):
-		return &closeShard
-	case i.Shard != nil && i.Shard[1] != 1:
-		return &closeShards
-	case i.Intents == nil || *i.Intents < 0 || *i.Intents&^int64(gateway.IntentsAll|undocumentedIntents) != 0:
-		return &closeIntents
-	}
-	*i.Intents &^= undocumentedIntents
-	if missing := i.intents() &^ allowed; missing != 0 {
-		why := closeDisallowed
-		why.reason = "Disallowed intent(s): add to the server's --intents: " + missing.String()
-		return &why
-	}
-	return nil
-}
-
-// snowflake reads an id, and anything else as 0.
-type snowflake uint64
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (s *snowflake) UnmarshalJSON(data []byte) error {
-	n, _ := strconv.ParseUint(strings.Trim(string(data), `"`), 10, 64)
-	*s = snowflake(n)
-	return nil
 }

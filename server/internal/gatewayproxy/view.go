@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"discordproxy/discord/gateway"
+	"discordproxy/discord/rawjson"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/events"
 )
@@ -99,9 +100,9 @@ func (v *view) sees(g *gateway.GuildSnapshot) bool {
 // seesElement reports whether the session sees an element of a list of GUILD_CREATE.
 func (v *view) seesElement(guild uint64, list string, data json.RawMessage) bool {
 	var o struct {
-		ID        snowflake `json:"id"`
-		ChannelID snowflake `json:"channel_id"`
-		ParentID  snowflake `json:"parent_id"`
+		ID        rawjson.Snowflake `json:"id"`
+		ChannelID rawjson.Snowflake `json:"channel_id"`
+		ParentID  rawjson.Snowflake `json:"parent_id"`
 	}
 	_ = json.Unmarshal(data, &o) // what has another form has no ids
 	switch list {
@@ -197,7 +198,7 @@ func (v *view) withoutContent(data json.RawMessage) json.RawMessage {
 // isConcerned reports whether the bot wrote a message or is mentioned in it.
 func (v *view) isConcerned(data json.RawMessage) bool {
 	type user struct {
-		ID snowflake `json:"id"`
+		ID rawjson.Snowflake `json:"id"`
 	}
 	var message struct {
 		Author   user   `json:"author"`

@@ -5,10 +5,10 @@ package names
 import (
 	"cmp"
 	"encoding/json"
-	"strconv"
 
 	"discordproxy/discord"
 	"discordproxy/discord/gateway"
+	"discordproxy/discord/rawjson"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -89,23 +89,12 @@ var answers = map[string]kind{
 
 // object is a guild, channel, user or member.
 type object struct {
-	ID         snowflake `json:"id"`
-	Name       string    `json:"name"`
-	GuildID    snowflake `json:"guild_id"`
-	Username   string    `json:"username"`
-	GlobalName string    `json:"global_name"`
-	User       *object   `json:"user"`
-}
-
-// snowflake reads an ID, and anything else as 0.
-type snowflake uint64
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (s *snowflake) UnmarshalJSON(data []byte) error {
-	text, _ := strconv.Unquote(string(data))
-	n, _ := strconv.ParseUint(text, 10, 64)
-	*s = snowflake(n)
-	return nil
+	ID         rawjson.Snowflake `json:"id"`
+	Name       string            `json:"name"`
+	GuildID    rawjson.Snowflake `json:"guild_id"`
+	Username   string            `json:"username"`
+	GlobalName string            `json:"global_name"`
+	User       *object           `json:"user"`
 }
 
 // Learn records the names in Discord's response to an operation.
