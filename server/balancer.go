@@ -57,7 +57,10 @@ func (b *balancer) report(l *store.Load) *store.Load {
 func (b *balancer) take(bot, leader string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if leader != "" {
+	switch {
+	case !b.several:
+		return leader == ""
+	case leader != "":
 		b.of.Led(bot, leader, time.Now())
 		return false
 	}
@@ -68,6 +71,9 @@ func (b *balancer) take(bot, leader string) bool {
 func (b *balancer) took(bot string, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.several {
+		return
+	}
 	if ok {
 		b.of.Led(bot, b.process, time.Now())
 	}
@@ -126,15 +132,12 @@ func (all bots) unfit() bool {
 	return false
 }
 
-// attempt gets the lease of a bot, whose data it then returns, unless this server could not
-// lead the bot. If there are several bots, it may leave this one to another server, and has
-// requests forwarded to the one that leads.
+// attempt has requests forwarded to the server that leads the bot. If none does, it gets the
+// lease of the bot, whose data it then returns, unless this server could not lead the bot or
+// leaves it to another one. An attempt to get a lease that another server has would lock it.
 func (r *replica) attempt(ctx context.Context, p *place) (*data, error) {
 	if !r.couldLead() {
 		return nil, errBotInUse // or will be
-	}
-	if !r.balancer.several {
-		return p.lead(ctx)
 	}
 	leader, err := r.find(ctx)
 	if err != nil || !r.balancer.take(r.me.Bot, r.processOf(leader)) {
