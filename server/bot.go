@@ -156,7 +156,7 @@ func (b *bot) warnings() []string {
 	return nil // they are those of the server that leads
 }
 
-// take over begins a tenure whose lease d has.
+// takeOver begins a tenure whose lease d has.
 func (b *bot) takeOver(ctx context.Context, s serving, d *data) (err error) {
 	t, err := b.assemble(ctx, d)
 	if err != nil {
