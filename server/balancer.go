@@ -131,30 +131,3 @@ func (all bots) unfit() bool {
 	}
 	return false
 }
-
-// attempt has requests forwarded to the server that leads the bot. If none does, it gets the
-// lease of the bot, whose data it then returns, unless this server could not lead the bot or
-// leaves it to another one. An attempt to get a lease that another server has would lock it.
-func (r *replica) attempt(ctx context.Context, p *place) (*data, error) {
-	if !r.couldLead() {
-		return nil, errBotInUse // or will be
-	}
-	leader, err := r.find(ctx)
-	if err != nil || !r.balancer.take(r.me.Bot, r.processOf(leader)) {
-		return nil, err
-	}
-	d, err := p.lead(ctx)
-	r.balancer.took(r.me.Bot, err == nil)
-	return d, err
-}
-
-// processOf returns the process of a leader, the leader itself if it is not known, or not
-// this process although it is its own: the lease outlives its tenure.
-func (r *replica) processOf(leader store.Leader) string {
-	for _, other := range r.met.Load().Replicas {
-		if other.ID == leader.ID && other.ID != r.me.ID {
-			return cmp.Or(other.Process, other.ID)
-		}
-	}
-	return leader.ID
-}
