@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 
@@ -9,6 +11,7 @@ import (
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/files"
 	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/store"
 )
 
 // NewKey returns a new key for a client, and the hash of it that an auth file
@@ -50,3 +53,57 @@ const (
 
 // Methods returns the names of the methods of the API.
 func Methods() []string { return api.Methods() }
+
+// DescribeDatabase returns the address of a database without its password and options.
+func DescribeDatabase(address string) (string, error) { return store.DescribeAddress(address) }
+
+// Backup copies the data of a server into a new file. The server may run meanwhile.
+func Backup(ctx context.Context, folder, file string) error { return store.Backup(ctx, folder, file) }
+
+// Restore puts a backup in the place of a server's data, which stays next to it
+// under another name. It fails while the server runs.
+func Restore(ctx context.Context, folder, file string) error {
+	return store.Restore(ctx, folder, file)
+}
+
+// CheckDatabase connects to a database and looks whether this version can use what is
+// in it. It changes nothing there.
+func CheckDatabase(ctx context.Context, address string) error { return store.Check(ctx, address) }
+
+// withRemedy adds to the reason why a data folder cannot be used what to do.
+func withRemedy(err error) error {
+	remedy := ""
+	switch {
+	case errors.Is(err, store.ErrNewer):
+		remedy = "use that version of the server, restore a backup, or "
+	case errors.Is(err, store.ErrCorrupt):
+		remedy = "restore a backup, or "
+	case errors.Is(err, store.ErrFull):
+		remedy = "free space there, or "
+	}
+	return fmt.Errorf("%w; %suse --data to choose another folder", err, remedy)
+}
+
+// InspectData describes a data folder as a server would find it, and changes nothing
+// there. The error says why a server cannot use the folder, and what to do.
+func InspectData(ctx context.Context, folder string) (string, error) {
+	i, err := store.Inspect(ctx, folder)
+	if err != nil {
+		return "", withRemedy(err)
+	}
+	description := folder + " can be written"
+	switch {
+	case i.Missing:
+		description = folder + " is missing and will be created"
+	case i.Schema == 0:
+		description += ", is empty"
+	case i.Schema < i.Supported:
+		description += fmt.Sprintf(", has schema %d, which will be updated to %d", i.Schema, i.Supported)
+	default:
+		description += fmt.Sprintf(", has schema %d", i.Schema)
+	}
+	if i.FreeKnown {
+		description += fmt.Sprintf(", %d MB free", i.Free/1e6)
+	}
+	return description, nil
+}

@@ -57,7 +57,10 @@ func (b *balancer) report(l *store.Load) *store.Load {
 func (b *balancer) take(bot, leader string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if leader != "" {
+	switch {
+	case !b.several:
+		return leader == ""
+	case leader != "":
 		b.of.Led(bot, leader, time.Now())
 		return false
 	}
@@ -68,6 +71,9 @@ func (b *balancer) take(bot, leader string) bool {
 func (b *balancer) took(bot string, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.several {
+		return
+	}
 	if ok {
 		b.of.Led(bot, b.process, time.Now())
 	}
@@ -124,34 +130,4 @@ func (all bots) unfit() bool {
 		}
 	}
 	return false
-}
-
-// attempt gets the lease of a bot, whose data it then returns, unless this server could not
-// lead the bot. If there are several bots, it may leave this one to another server, and has
-// requests forwarded to the one that leads.
-func (r *replica) attempt(ctx context.Context, p *place) (*data, error) {
-	if !r.couldLead() {
-		return nil, errBotInUse // or will be
-	}
-	if !r.balancer.several {
-		return p.lead(ctx)
-	}
-	leader, err := r.find(ctx)
-	if err != nil || !r.balancer.take(r.me.Bot, r.processOf(leader)) {
-		return nil, err
-	}
-	d, err := p.lead(ctx)
-	r.balancer.took(r.me.Bot, err == nil)
-	return d, err
-}
-
-// processOf returns the process of a leader, the leader itself if it is not known, or not
-// this process although it is its own: the lease outlives its tenure.
-func (r *replica) processOf(leader store.Leader) string {
-	for _, other := range r.met.Load().Replicas {
-		if other.ID == leader.ID && other.ID != r.me.ID {
-			return cmp.Or(other.Process, other.ID)
-		}
-	}
-	return leader.ID
 }

@@ -59,6 +59,7 @@ type bot struct {
 	token       atomic.Pointer[string]
 	trial       trial
 
+	reloading  sync.Mutex // while Discord is asked about another token
 	assembling sync.Mutex
 	tenure     *tenure // guarded by assembling; nil while the bot follows
 
@@ -132,10 +133,7 @@ func (b *bot) open(ctx context.Context, s serving) (handler http.Handler, begin 
 // close ends the bot, when the last request has ended. Later calls do nothing.
 func (b *bot) close() {
 	b.closed.Do(func() {
-		b.assembling.Lock()
-		t := b.tenure
-		b.assembling.Unlock()
-		if t != nil {
+		if t := b.current(); t != nil {
 			t.close(true)
 		}
 		b.replica.forget()
@@ -158,7 +156,7 @@ func (b *bot) warnings() []string {
 	return nil // they are those of the server that leads
 }
 
-// take over begins a tenure whose lease d has.
+// takeOver begins a tenure whose lease d has.
 func (b *bot) takeOver(ctx context.Context, s serving, d *data) (err error) {
 	t, err := b.assemble(ctx, d)
 	if err != nil {

@@ -67,17 +67,27 @@ func (l learning) Call(
 // dashboard, and the control of the sandbox, which lets in programs of this machine
 // alone.
 func (t *tenure) pages() map[string]http.Handler {
-	pages := make(map[string]http.Handler)
+	var gateway http.Handler
 	if t.live.proxy != nil {
-		pages["GET "+gatewayproxy.Path], pages["GET "+gatewayproxy.Path+"/{$}"] = t.live.proxy, t.live.proxy
+		gateway = t.live.proxy
 	}
-	if t.bot.config.NoDashboard {
-		return pages
+	c := t.bot.config
+	all := pages(c, gateway)
+	if !c.NoDashboard && c.Sandbox != nil {
+		all["/sandbox/"] = c.Sandbox.Control
 	}
-	page := dashboard.Handler()
-	pages["GET /{$}"], pages["GET /dashboard/"] = page, page
-	if t.bot.config.Sandbox != nil {
-		pages["/sandbox/"] = t.bot.config.Sandbox.Control
+	return all
+}
+
+// pages returns the gateway for bots unless it is nil, and the dashboard, by patterns.
+func pages(c Config, gateway http.Handler) map[string]http.Handler {
+	all := make(map[string]http.Handler)
+	if gateway != nil {
+		all["GET "+gatewayproxy.Path], all["GET "+gatewayproxy.Path+"/{$}"] = gateway, gateway
 	}
-	return pages
+	if !c.NoDashboard {
+		page := dashboard.Handler()
+		all["GET /{$}"], all["GET /dashboard/"] = page, page
+	}
+	return all
 }

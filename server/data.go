@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -13,22 +12,6 @@ import (
 	"discordproxy/server/internal/lease"
 	"discordproxy/server/internal/store"
 )
-
-// DescribeDatabase returns the address of a database without its password and options.
-func DescribeDatabase(address string) (string, error) { return store.DescribeAddress(address) }
-
-// Backup copies the data of a server into a new file. The server may run meanwhile.
-func Backup(ctx context.Context, folder, file string) error { return store.Backup(ctx, folder, file) }
-
-// Restore puts a backup in the place of a server's data, which stays next to it
-// under another name. It fails while the server runs.
-func Restore(ctx context.Context, folder, file string) error {
-	return store.Restore(ctx, folder, file)
-}
-
-// CheckDatabase connects to a database and looks whether this version can use what is
-// in it. It changes nothing there.
-func CheckDatabase(ctx context.Context, address string) error { return store.Check(ctx, address) }
 
 // data is what survives a restart, and how it gets there, for as long as this server
 // leads the bot. A nil *data keeps nothing.
@@ -63,44 +46,6 @@ type source interface {
 // saveInterval is the shortest time between two transactions, but for what is
 // urgent.
 const saveInterval = time.Second
-
-// withRemedy adds to the reason why a data folder cannot be used what to do.
-func withRemedy(err error) error {
-	remedy := ""
-	switch {
-	case errors.Is(err, store.ErrNewer):
-		remedy = "use that version of the server, restore a backup, or "
-	case errors.Is(err, store.ErrCorrupt):
-		remedy = "restore a backup, or "
-	case errors.Is(err, store.ErrFull):
-		remedy = "free space there, or "
-	}
-	return fmt.Errorf("%w; %suse --data to choose another folder", err, remedy)
-}
-
-// InspectData describes a data folder as a server would find it, and changes nothing
-// there. The error says why a server cannot use the folder, and what to do.
-func InspectData(ctx context.Context, folder string) (string, error) {
-	i, err := store.Inspect(ctx, folder)
-	if err != nil {
-		return "", withRemedy(err)
-	}
-	description := folder + " can be written"
-	switch {
-	case i.Missing:
-		description = folder + " is missing and will be created"
-	case i.Schema == 0:
-		description += ", is empty"
-	case i.Schema < i.Supported:
-		description += fmt.Sprintf(", has schema %d, which will be updated to %d", i.Schema, i.Supported)
-	default:
-		description += fmt.Sprintf(", has schema %d", i.Schema)
-	}
-	if i.FreeKnown {
-		description += fmt.Sprintf(", %d MB free", i.Free/1e6)
-	}
-	return description, nil
-}
 
 // release lets another server have the lease, after this one has sent and saved the
 // last.

@@ -175,6 +175,59 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
+// TestHandOverDuringReload: a leader that waits for what Discord says of another token hands
+// over, with the calls that wait. It follows with that token, which Discord accepts then.
+func TestHandOverDuringReload(t *testing.T) {
+	f := newFleetOf(t, sandbox.Config{}) // with limits
+	leader, srv := f.start(t)
+	within(t, leader.ready)
+	entry := f.join(t)
+	within(t, entry.ready)
+	for range 5 { // the channel's limit
+		if _, err := leader.SendChannelMessage(t.Context(), hello(f.sb, "before")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := leader.SendChannelMessage(context.WithoutCancel(t.Context()), hello(f.sb, "waits"))
+		waiting <- err
+	}()
+	within(t, func() error {
+		if n := leader.counts("discordproxy_queue_calls "); n != "1" {
+			return fmt.Errorf("%q calls wait", n)
+		}
+		return nil
+	})
+	next := f.config
+	next.Token += "-next"
+	if err := f.sb.AddToken("Bot "+next.Token, f.sb.World().Bot); err != nil {
+		t.Fatal(err)
+	}
+	arrived, release := f.block("/users/@me")
+	defer release()
+	reloaded := make(chan error, 1)
+	go func() { reloaded <- srv.Reload(t.Context(), next) }()
+	receive(t, arrived)
+	leader.stop()
+	entry.leadsSoon(t)
+	if err := receive(t, waiting); err != nil {
+		t.Errorf("the call that waited: %v", err)
+	}
+	select {
+	case err := <-reloaded:
+		t.Errorf("the reload has ended without an answer of Discord: %v", err)
+	default:
+	}
+	release()
+	if err := receive(t, reloaded); err != nil {
+		t.Errorf("the reload: %v", err)
+	}
+	if err := receive(t, leader.ended); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReplicasWithoutDatabase: while the database is away, a leader serves until its lease
 // ends, and then refuses with the reason. Both servers go on when the database is back.
 func TestReplicasWithoutDatabase(t *testing.T) {

@@ -148,12 +148,8 @@ func (l *login) start(ctx context.Context) error {
 			return nil
 		}
 		l.logger.WarnContext(ctx, "failed to check the bot's token with Discord; retrying", "wait", wait, "error", err)
-		timer := time.NewTimer(wait/2 + rand.N(wait/2))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if discord.Sleep(ctx, wait/2+rand.N(wait/2)) != nil {
 			return nil
-		case <-timer.C:
 		}
 	}
 }

@@ -230,15 +230,22 @@ func (p *place) acquire(ctx context.Context) (term lease.Term, err error) {
 	sent := time.Now()
 	epoch, err := p.store.AcquireLease(ctx, p.bot, p.holder, lease.Length)
 	switch {
-	case err != nil && ctx.Err() != nil:
-		return term, fmt.Errorf("%w: %w", store.ErrAway, err) // it did not answer
 	case err != nil:
-		return term, err
+		return term, unanswered(ctx, err)
 	case epoch == 0:
 		return term, errBotInUse
 	}
 	term.Granted(sent, epoch)
 	return term, nil
+}
+
+// unanswered returns the error of a question, which is that of a database that is away if its
+// answer did not come before ctx ended.
+func unanswered(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", store.ErrAway, err)
+	}
+	return err
 }
 
 // botOf names the bot of a token at an API: by its id, which tokens begin with and

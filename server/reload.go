@@ -9,7 +9,6 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/files"
-	"discordproxy/server/internal/lease"
 )
 
 // reloadTimeout limits how long one part of a reload may take.
@@ -88,56 +87,68 @@ func (b *bot) reloadToken(ctx context.Context, c Config, all bots) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
 	err := c.readToken(ctx)
 	if err == nil && b.isOfAnother(c, all) {
 		err = discord.ErrOtherBot
 	}
-	follows := !b.assembled()
-	if err == nil && follows { // another server uses the token
-		err = b.tryOther(ctx, c)
-	}
-	b.assembling.Lock()
-	defer b.assembling.Unlock()
-	switch {
-	case err != nil:
-	case c.Token == *b.token.Load():
+	if err == nil && c.Token == *b.token.Load() {
 		return nil
-	case b.tenure != nil:
-		err = b.tenure.up.client.SetToken(ctx, c.Token)
-	case !follows: // so that nobody has checked the token
-		err = lease.ErrLost
+	}
+	for found := false; err == nil && !found; {
+		t := b.current()
+		if err = b.useToken(ctx, t, c); err == nil {
+			found = b.replaceToken(t, c.Token)
+		}
 	}
 	if err != nil {
 		b.config.Logger.ErrorContext(ctx, "failed to reload the bot token; keeping the previous one", "error", err)
 		return errors.New("the bot token cannot be used: " + err.Error())
 	}
-	b.token.Store(&c.Token)
-	if t := b.tenure; t != nil {
-		t.login.replace()
-		t.savedToken.replace(c.Token)
-		t.live.setToken(c.Token)
-		t.data.notify(false)
-	}
 	b.config.Logger.InfoContext(ctx, "reloaded the bot token")
 	return nil
 }
 
-// assembled reports whether this server leads the bot, or is about to.
-func (b *bot) assembled() bool {
+// current returns the tenure of a bot that this server leads, or is about to lead.
+func (b *bot) current() *tenure {
 	b.assembling.Lock()
 	defer b.assembling.Unlock()
-	return b.tenure != nil
+	return b.tenure
 }
 
-// tryOther checks another token of a bot that this server follows.
-func (b *bot) tryOther(ctx context.Context, c Config) error {
-	switch {
-	case botOf(c) != b.place.bot:
+// useToken asks Discord about another token, and has a tenure make its calls with it unless
+// t is nil. Discord may take long to answer, and the tenure may end meanwhile.
+func (b *bot) useToken(ctx context.Context, t *tenure, c Config) error {
+	if t != nil {
+		err := t.up.client.SetToken(ctx, c.Token)
+		if err == nil || t.data.leads() == nil {
+			return err
+		}
+		// It may have failed because the tenure may not ask any more.
+	}
+	if botOf(c) != b.place.bot {
 		return discord.ErrOtherBot
-	case c.Token == *b.token.Load():
-		return nil
 	}
 	return b.tryToken(ctx, c.Token)
+}
+
+// replaceToken notes another token, which Discord has accepted and t uses. It reports false if
+// another tenure has begun with the previous token.
+func (b *bot) replaceToken(t *tenure, token string) bool {
+	b.assembling.Lock()
+	defer b.assembling.Unlock()
+	if b.tenure != nil && b.tenure != t {
+		return false
+	}
+	b.token.Store(&token)
+	if b.tenure != nil {
+		t.login.replace()
+		t.savedToken.replace(token)
+		t.live.setToken(token)
+		t.data.notify(false)
+	}
+	return true
 }
 
 // isOfAnother reports whether a token is known to be another bot's without asking Discord,

@@ -7,18 +7,15 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
 
-	"discordproxy/dashboard"
 	"discordproxy/discord"
 	"discordproxy/server/api"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/forward"
-	"discordproxy/server/internal/gatewayproxy"
 	"discordproxy/server/internal/metrics"
 	"discordproxy/server/internal/store"
 
@@ -85,11 +82,8 @@ func (r *replica) meet(ctx context.Context) error {
 	me := r.me
 	me.Load = r.balancer.report(r.load())
 	fleet, err := r.store.MeetReplicas(ctx, me)
-	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", store.ErrAway, err) // it did not answer
-	}
 	if err != nil {
-		return err
+		return unanswered(ctx, err)
 	}
 	secrets := make([]forward.Secret, len(fleet.Secrets))
 	for i, s := range fleet.Secrets {
@@ -179,16 +173,40 @@ func (r *replica) follow(ctx context.Context, p *place) *data {
 	}
 }
 
+// attempt has requests forwarded to the server that leads the bot. If none does, it gets the
+// lease of the bot, whose data it then returns, unless this server could not lead the bot or
+// leaves it to another one. An attempt to get a lease that another server has would lock it.
+func (r *replica) attempt(ctx context.Context, p *place) (*data, error) {
+	if !r.couldLead() {
+		return nil, errBotInUse // or will be
+	}
+	leader, err := r.find(ctx)
+	if err != nil || !r.balancer.take(r.me.Bot, r.processOf(leader)) {
+		return nil, err
+	}
+	d, err := p.lead(ctx)
+	r.balancer.took(r.me.Bot, err == nil)
+	return d, err
+}
+
+// processOf returns the process of a leader, the leader itself if it is not known, or not
+// this process although it is its own: the lease outlives its tenure.
+func (r *replica) processOf(leader store.Leader) string {
+	for _, other := range r.met.Load().Replicas {
+		if other.ID == leader.ID && other.ID != r.me.ID {
+			return cmp.Or(other.Process, other.ID)
+		}
+	}
+	return leader.ID
+}
+
 // find has requests forwarded to the server that leads at the moment.
 func (r *replica) find(ctx context.Context) (store.Leader, error) {
 	ctx, cancel := context.WithTimeout(ctx, meetInterval)
 	defer cancel()
 	leader, err := r.store.Leader(ctx, r.me.Bot)
-	if err != nil && ctx.Err() != nil {
-		return leader, fmt.Errorf("%w: %w", store.ErrAway, err) // it did not answer
-	}
 	if err != nil {
-		return leader, err
+		return leader, unanswered(ctx, err)
 	}
 	var reason error
 	if leader.ID != "" && leader.Address == "" {
@@ -226,14 +244,7 @@ func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler,
 	if r.entry, err = api.NewEntry(service, r.forwarder); err != nil {
 		return nil, nil, err
 	}
-	pages := map[string]http.Handler{
-		"GET " + gatewayproxy.Path: r.forwarder, "GET " + gatewayproxy.Path + "/{$}": r.forwarder,
-	}
-	if !b.config.NoDashboard {
-		page := dashboard.Handler()
-		pages["GET /{$}"], pages["GET /dashboard/"] = page, page
-	}
-	r.forwarding = routes(r.entry, s.pages, b.metricsPage, pages)
+	r.forwarding = routes(r.entry, s.pages, b.metricsPage, pages(b.config, r.forwarder))
 	handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch t := b.leads.Load(); {
 		case t != nil:

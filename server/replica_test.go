@@ -726,3 +726,19 @@ func TestLogOfFollower(t *testing.T) {
 		t.Errorf("there is no %s in\n%s", want, text)
 	}
 }
+
+// TestFollowerWritesNothing: a follower that asks who leads does not touch the lease, which
+// would lock it and make the database write with each question.
+func TestFollowerWritesNothing(t *testing.T) {
+	f := newFleet(t)
+	_, entry := f.pair(t)
+	changeLease(t, f.config.Database, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not free'; END $$;
+		CREATE TRIGGER refuse BEFORE INSERT ON leases FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	takeLease(t, f.config.Database)
+	within(t, func() error { // it has asked since then
+		if _, text := entry.get("/readyz"); !strings.Contains(text, "has no address") {
+			return errors.New(text)
+		}
+		return nil
+	})
+}

@@ -14,7 +14,7 @@ import (
 // Statements that servers make in regular intervals, apart from what they save.
 const (
 	meetStatements   = 9 // of Store.MeetReplicas, with the begin and the end of its transaction
-	followStatements = 2 // of data.lead and replica.find
+	followStatements = 1 // of replica.find
 )
 
 // rates are what one bot costs in a second.

@@ -164,9 +164,12 @@ func TestSettingsOfFollower(t *testing.T) {
 }
 
 // TestTakeoverIsRepeated: a server that gets the lease while the database fails follows
-// until the database is back, and then leads.
+// until the database is back, and then leads. So does one that the database has stopped,
+// such as for a deadlock.
 func TestTakeoverIsRepeated(t *testing.T) {
-	for name, code := range map[string]string{"full": "53100", "stops": "57P01"} {
+	for name, code := range map[string]string{
+		"full": "53100", "stops": "57P01", "hung": "25P03", "deadlock": "40P01", "cancelled": "57014", "memory": "53200",
+	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
 			var log lockedBuffer

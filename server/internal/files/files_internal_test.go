@@ -114,6 +114,35 @@ func TestFileThatHangs(t *testing.T) {
 	})
 }
 
+// TestReplaceWhileReadHangs: files whose read hangs can be replaced by others. The race
+// detector reports a read that looks at what Replace changes.
+func TestReplaceWhileReadHangs(t *testing.T) {
+	release, used := make(chan struct{}), ""
+	w := &Watched{
+		What: "file", Paths: []string{"slow"},
+		Use: func(contents [][]byte) error {
+			used = string(contents[0])
+			return nil
+		},
+		ReadFile: func(path string) ([]byte, error) {
+			<-release
+			return []byte(path), nil
+		},
+	}
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.await(impatient)
+	hanging := w.reading
+	other := func(path string) ([]byte, error) { return []byte(path), nil }
+	if err := w.replace(t.Context(), replacement{paths: []string{"other"}, read: other}); err != nil || used != "other" {
+		t.Errorf("%q is used, %v", used, err)
+	}
+	close(release)
+	if old := <-hanging; string(bytes.Join(old.contents, nil)) != "slow" {
+		t.Errorf("the read that hung returned %q, %v", old.contents, old.err)
+	}
+}
+
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

@@ -47,15 +47,15 @@ type fileContents struct {
 // Interval is how often files are read.
 const Interval = time.Second
 
-func (w *Watched) read() fileContents {
-	read := w.ReadFile
+// readAll reads files. A read that hangs goes on while Replace changes what Watched has.
+func readAll(paths []string, read func(string) ([]byte, error)) fileContents {
 	if read == nil {
 		read = ReadRegular
 	}
 	var all fileContents
 	hash := sha256.New()
-	for _, name := range w.Paths {
-		data, err := read(name)
+	for _, path := range paths {
+		data, err := read(path)
 		if err != nil {
 			return fileContents{nil, err.Error(), err}
 		}
@@ -73,7 +73,8 @@ func (w *Watched) await(ctx context.Context) fileContents {
 	if w.reading == nil {
 		done := make(chan fileContents, 1)
 		w.reading = done
-		go func() { done <- w.read() }()
+		paths, read := w.Paths, w.ReadFile
+		go func() { done <- readAll(paths, read) }()
 	}
 	timer := time.NewTimer(Timeout)
 	defer timer.Stop()

@@ -34,7 +34,8 @@ import (
 	"connectrpc.com/connect"
 )
 
-// notLeading is a header of responses that refuse a forwarded request.
+// notLeading is a header of responses that refuse a forwarded request which is to be sent
+// again, to the next leader or with another proof.
 const notLeading = "Discordproxy-Not-Leading"
 
 // DefaultWait is how long a request waits for a leader that sets no deadline.

@@ -115,6 +115,10 @@ func proof(secret []byte, parts ...string) []byte {
 
 var errUnproven = errors.New("the header " + Header + " does not prove that a replica forwarded this request")
 
+// errStale is the error of a proof that was right at another time. The sender's machine has
+// slept, or the clock of the database was set, until both servers have asked the database again.
+var errStale = errors.New("the proof of the replica that forwarded this request is too old or too new; the replica sends another one")
+
 // verify returns what the header of a request proves.
 func (k *Keys) verify(header, method, host, uri string) (sender, error) {
 	text, given, _ := strings.Cut(header, ".")
@@ -137,18 +141,22 @@ func (k *Keys) verify(header, method, host, uri string) (sender, error) {
 		if secret.ID != s.Secret {
 			continue
 		}
-		age := now.Sub(time.UnixMilli(s.Time))
-		if hmac.Equal(got, proof(secret.Secret, text, method, host, uri)) && slices.Contains(k.bots, s.Bot) && age.Abs() <= proofAge {
-			return s, nil
+		if !hmac.Equal(got, proof(secret.Secret, text, method, host, uri)) || !slices.Contains(k.bots, s.Bot) {
+			return sender{}, errUnproven
 		}
+		if age := now.Sub(time.UnixMilli(s.Time)); age.Abs() > proofAge {
+			return sender{}, errStale
+		}
+		return s, nil
 	}
 	return sender{}, errUnproven
 }
 
 // Accept returns a request that another replica has forwarded as that replica got it:
 // the connection is the client's. It returns nil for a request without Header, and an
-// error for one whose header proves nothing. The header is gone in any case.
-func (k *Keys) Accept(r *http.Request) (*http.Request, error) {
+// error for one whose header proves nothing. The header is gone in any case. The response w to
+// a proof of another time says that the request is to be sent again with a new one.
+func (k *Keys) Accept(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	given, found := r.Header[Header]
 	if !found {
 		return nil, nil
@@ -159,6 +167,9 @@ func (k *Keys) Accept(r *http.Request) (*http.Request, error) {
 	}
 	s, err := k.verify(given[0], r.Method, r.Host, r.RequestURI)
 	if err != nil {
+		if errors.Is(err, errStale) {
+			w.Header().Set(notLeading, "true")
+		}
 		return nil, err
 	}
 	ctx := context.WithValue(r.Context(), forwardedKey{}, s.Bot)

@@ -1,8 +1,10 @@
 package forward
 
 import (
+	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -11,19 +13,20 @@ const (
 	connectTimeout = "Connect-Timeout-Ms"
 )
 
-// units are those of gRPC's timeouts.
+// units are those of gRPC's timeouts, the smallest first.
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
-var units = map[byte]time.Duration{
-	'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond,
-}
+const units = "numSMH"
 
-// timeoutOf returns the time that a request may take, if it says so.
+var lengths = [...]time.Duration{time.Nanosecond, time.Microsecond, time.Millisecond, time.Second, time.Minute, time.Hour}
+
+// timeoutOf returns the time that a request may take, if it says so. A time that is longer
+// than a Duration is no limit.
 func timeoutOf(h http.Header) (time.Duration, bool) {
 	if text := h.Get(grpcTimeout); len(text) > 1 && len(text) <= 9 {
 		n, err := strconv.ParseUint(text[:len(text)-1], 10, 32)
-		unit := units[text[len(text)-1]]
-		if err == nil && unit > 0 {
-			return time.Duration(n) * unit, true //nolint:gosec // eight digits of hours fit
+		i := strings.IndexByte(units, text[len(text)-1])
+		if err == nil && i >= 0 && n <= uint64(math.MaxInt64/lengths[i]) {
+			return time.Duration(n) * lengths[i], true //nolint:gosec // it fits
 		}
 	}
 	if text := h.Get(connectTimeout); len(text) > 0 && len(text) <= 10 {
@@ -36,16 +39,17 @@ func timeoutOf(h http.Header) (time.Duration, bool) {
 
 // setTimeout replaces the time in a header that has one.
 func setTimeout(h http.Header, left time.Duration) {
-	ms := strconv.FormatInt(max(left.Milliseconds(), 1), 10)
+	left = max(left, time.Millisecond)
 	if h.Get(connectTimeout) != "" {
-		h.Set(connectTimeout, ms)
+		h.Set(connectTimeout, strconv.FormatInt(left.Milliseconds(), 10))
 	}
 	if h.Get(grpcTimeout) == "" {
 		return
 	}
-	if len(ms) > 8 {
-		h.Set(grpcTimeout, strconv.FormatInt(int64(left/time.Second), 10)+"S")
-		return
+	for i := strings.IndexByte(units, 'm'); i < len(units); i++ {
+		if n := left / lengths[i]; n < 1e8 { // which has at most 8 digits
+			h.Set(grpcTimeout, strconv.FormatInt(int64(n), 10)+units[i:i+1])
+			return
+		}
 	}
-	h.Set(grpcTimeout, ms+"m")
 }

@@ -62,9 +62,9 @@ type Config struct {
 	// Forwarded recognizes requests that another server has forwarded, which has
 	// done with them what this one does with those of its clients: checks of hosts,
 	// sites and headers, and limits for clients that are not known. It returns the
-	// request as that server got it, or nil for one of a client, or why it is refused.
-	// Nil means that there are none.
-	Forwarded func(*http.Request) (*http.Request, error)
+	// request as that server got it, or nil for one of a client, or why it is refused, for
+	// which it may set headers of the response. Nil means that there are none.
+	Forwarded func(http.ResponseWriter, *http.Request) (*http.Request, error)
 
 	// Logger receives refused requests, panics of handlers and the course of
 	// the shutdown. Nil means slog.Default().
@@ -394,7 +394,7 @@ func (s *Server) check(next http.Handler) http.Handler {
 // separate passes requests that another server has forwarded to forwarded, and all others to next.
 func (s *Server) separate(next, forwarded http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		in, err := s.cfg.Forwarded(r)
+		in, err := s.cfg.Forwarded(w, r)
 		switch {
 		case err != nil:
 			s.refuse(w, r, connect.CodePermissionDenied, http.StatusForbidden, err.Error())

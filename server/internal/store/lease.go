@@ -53,8 +53,8 @@ type Reason string
 // Reasons why a lease changes hands.
 const (
 	LeaseFirst      Reason = "first"       // nobody had it before
-	LeaseHandedOver Reason = "handed over" // the previous holder shut down
-	LeaseBalanced   Reason = "balanced"    // the previous holder had more bots than another server
+	LeaseHandedOver Reason = "handed over" // the previous holder shut down, or could not take the bot over
+	LeaseBalanced   Reason = "balanced"    // the previous holder had more bots than another server, or a token that Discord refused
 	LeaseExpired    Reason = "expired"     // the previous holder did not renew it
 )
 
