@@ -261,47 +261,51 @@ var errTooLate = errors.New("the limits allow no further try while Discord remem
 // wait waits for the permit of a try, but not beyond the last moment for it, and not
 // longer than the caller may make the call.
 func (s *sending) wait(ctx context.Context) (*ratelimit.Permit, error) {
-	within, end := s.waiting(ctx)
-	defer end()
-	permit, err := s.permit(within)
-	if err == nil || ctx.Err() != nil {
-		return permit, err
-	}
-	return nil, s.whyEnded(ctx, within, err)
-}
-
-// whyEnded returns the error of a wait that ended within while its caller was still
-// there.
-func (s *sending) whyEnded(ctx, within context.Context, err error) error {
-	for _, reason := range []error{errRevoked, errWithdrawn} {
-		if errors.Is(context.Cause(within), reason) {
-			return reason
-		}
-	}
-	if _, ok := s.lastMoment(ctx); ok && errors.Is(err, context.DeadlineExceeded) {
-		return errTooLate
-	}
-	return err
-}
-
-// waiting returns the context of a wait, which is listed until end. The cause of the
-// context is errRevoked when the caller may no longer make the call, and errWithdrawn
-// when somebody else has cancelled it.
-func (s *sending) waiting(ctx context.Context) (_ context.Context, end func()) {
+	last, limited := s.lastMoment(ctx)
 	within, stop := ctx, func() {}
-	if last, ok := s.lastMoment(ctx); ok {
+	if limited {
 		within, stop = context.WithDeadline(ctx, last)
 	}
-	within, cancel := context.WithCancelCause(within)
-	unhook := s.by.whenRevoked(cancel)
-	unlist := s.waits.begin(WaitingCall{
+	defer stop()
+	within, end := s.listed(within, s.by, WaitingCall{
 		Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began,
-	}, cancel)
-	return within, func() {
-		unlist()
+	})
+	permit, err := s.permit(within)
+	ended := end()
+	switch {
+	case err == nil && ended != nil: // while it got the permit
+		permit.Cancel()
+		s.ask.Retry = permit
+		return nil, ended
+	case err == nil || ctx.Err() != nil:
+		return permit, err
+	case ended != nil:
+		return nil, ended
+	case limited && errors.Is(err, context.DeadlineExceeded):
+		return nil, errTooLate
+	}
+	return nil, err
+}
+
+// listed returns the context of a wait, which is listed until end. The result of end is
+// errWithdrawn if somebody else cancelled the call before, errRevoked if its caller may
+// no longer make it, and nil otherwise. Either ends the context.
+func (t *transport) listed(ctx context.Context, by *Caller, call WaitingCall) (within context.Context, end func() error) {
+	within, cancel := context.WithCancelCause(ctx)
+	unhook := by.whenRevoked(cancel)
+	unlist := t.waits.begin(call, cancel)
+	return within, func() error {
+		cancelled := unlist()
 		unhook()
+		cause := context.Cause(within)
 		cancel(nil)
-		stop()
+		switch {
+		case cancelled:
+			return errWithdrawn
+		case errors.Is(cause, errRevoked):
+			return errRevoked
+		}
+		return nil
 	}
 }
 
