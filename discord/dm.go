@@ -233,9 +233,9 @@ func (d *dmChannels) forget(userID, channelID uint64) {
 }
 
 // isOwnFailure reports whether a call failed only because its caller left, lost the right to it or
-// had no time to wait for a limit, which says nothing to others.
+// had no time to wait for a limit, or because somebody cancelled it, which says nothing to others.
 func isOwnFailure(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && (e.Reason == DeadlineExceeded || e.Reason == Canceled || e.Reason == Revoked ||
+	return ok && (e.Reason == DeadlineExceeded || e.Reason == Canceled || e.Reason == Revoked || e.Reason == Withdrawn ||
 		e.Status == http.StatusTooManyRequests || e.Code == codeOpeningTooFast)
 }

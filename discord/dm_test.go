@@ -123,6 +123,51 @@ func TestOpeningBeyondTheDeadline(t *testing.T) {
 	})
 }
 
+// sendDM sends a message of a caller to a user, and returns when it waits or has ended.
+func sendDM(ctx context.Context, client *discord.Client, caller string, user uint64, content string) <-chan error {
+	ended := make(chan error, 1)
+	go func() {
+		_, err := client.SendDirectMessage(ctx, &discord.Caller{Name: caller}, user, discord.Message{Fields: discord.Args{"content": content}})
+		ended <- err
+	}()
+	synctest.Wait()
+	return ended
+}
+
+// reachOpeningLimit sends messages to users until one waits for the limit on openings.
+func reachOpeningLimit(t *testing.T, client *discord.Client, users []uint64) {
+	t.Helper()
+	for _, user := range users {
+		sendDM(t.Context(), client, "first", user, "hi")
+		time.Sleep(time.Second)
+	}
+	if waiting := client.WaitingCalls(); len(waiting) != 1 || waiting[0].Route != "POST /users/@me/channels" {
+		t.Fatalf("%v wait", waiting)
+	}
+}
+
+// TestCancelledOpening: when the call that opens a channel is cancelled, another one that
+// waits for the channel opens it.
+func TestCancelledOpening(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb, users := openingRig(t, 3, 1, time.Minute)
+		client := newClient(t, sb, nil)
+		reachOpeningLimit(t, client, users[:2])
+		shop := sendDM(t.Context(), client, "shop", users[2], "cancelled")
+		forum := sendDM(t.Context(), client, "forum", users[2], "hi")
+		client.CancelWaiting(func(c discord.WaitingCall) bool { return c.Caller == "shop" })
+		if e, ok := errors.AsType[*discord.Error](<-shop); !ok || e.Reason != discord.Withdrawn {
+			t.Errorf("the cancelled call ends with %v", e)
+		}
+		if err := <-forum; err != nil {
+			t.Errorf("the other caller gets %v", err)
+		}
+		if sent := sb.Messages(sb.DirectMessages(sandbox.ID(users[2]))); len(sent) != 1 || sent[0].Content != "hi" {
+			t.Errorf("the user gets %v", sent)
+		}
+	})
+}
+
 // TestExportOfForgottenChannels: a channel that is remembered no longer, because
 // there are too many, is exported as such.
 func TestExportOfForgottenChannels(t *testing.T) {
