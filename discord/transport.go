@@ -95,7 +95,8 @@ func (t *transport) begin(r *request) *sending {
 		OtherToken: r.otherToken != "",
 		Caller:     r.by.Name,
 		Line:       ratelimit.LineOf(r.method, r.target()),
-		Bytes:      int64(len(r.body)),
+		Bytes:      r.size(),
+		Entered:    r.entered,
 		Probe:      r.probe,
 		Joined:     r.joined,
 	}}
