@@ -52,7 +52,7 @@ type Config struct {
 	TryTimeout time.Duration
 	// RetryFor is how long a call without a deadline is retried while its attempts fail.
 	// Waits for rate limits and the time of attempts without a response do not count. A
-	// call with a deadline is retried until the deadline. No call is retried more than
+	// call with a deadline is retried until the deadline. No message is retried more than
 	// two minutes after an attempt that may have taken effect. 0 means 30 seconds, a
 	// negative duration a single try.
 	RetryFor time.Duration

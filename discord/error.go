@@ -50,6 +50,9 @@ const (
 	Withdrawn
 	// MayNotSend: Config.MayNotSend kept the call from being sent.
 	MayNotSend
+	// TooLate: an attempt may have taken effect, and Discord would not certainly recognize
+	// the next one as a repetition.
+	TooLate
 )
 
 // Discord's error codes that decide what is done next.
@@ -161,6 +164,8 @@ func (e *Error) Error() string {
 		b.WriteString("the client lost the right to this call while it waited")
 	case MayNotSend:
 		b.WriteString("the server could not renew its lease of the bot in the database, so another server may have it")
+	case TooLate:
+		b.WriteString("too late for another attempt: Discord recognizes a repeated message for only a few minutes")
 	case Withdrawn:
 		b.WriteString("an operator cancelled this call while it waited")
 	}
@@ -363,13 +368,14 @@ func ContextError(ctx context.Context) *Error {
 func refusal(ctx context.Context, err error) *Error {
 	e, ok := errors.AsType[*ratelimit.Error](err)
 	if !ok {
-		if errors.Is(err, errRevoked) {
+		switch {
+		case errors.Is(err, errRevoked):
 			return &Error{Reason: Revoked}
-		}
-		if errors.Is(err, errWithdrawn) {
+		case errors.Is(err, errWithdrawn):
 			return &Error{Reason: Withdrawn}
-		}
-		if ctx.Err() == nil {
+		case errors.Is(err, errTooLate):
+			return &Error{Reason: TooLate}
+		case ctx.Err() == nil:
 			return &Error{Reason: Unreachable, cause: err}
 		}
 		failure := ContextError(ctx)

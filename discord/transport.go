@@ -83,7 +83,7 @@ type sending struct {
 	limited *answer       // the newest answer that spoke of a limit
 	unknown bool          // a try may have taken effect
 	failing time.Duration // spent on tries that failed, and between tries
-	opened  time.Time     // when the first try of unknown outcome was sent
+	opened  time.Time     // when the first try of unknown outcome was sent, if only its nonce makes it repeatable
 }
 
 // begin returns a request before its first try. It is on the heap, so that the
@@ -191,7 +191,7 @@ func (s *sending) failed(ctx context.Context, a *answer, cause error) (again boo
 	if ctx.Err() != nil {
 		return false, s.left(ctx)
 	}
-	if outcome != Unsent && s.opened.IsZero() {
+	if s.once && outcome != Unsent && s.opened.IsZero() {
 		s.opened = s.seen.Sent
 	}
 	wait := backoff(s.seen.Number)
@@ -256,7 +256,7 @@ func (s *sending) tooLate(ctx context.Context, wait time.Duration) bool {
 	return s.failing > s.retryFor
 }
 
-// errTooLate ends a call whose next try would come too late.
+// errTooLate ends the wait of a call whose next try would come too late.
 var errTooLate = errors.New("the limits allow no further try while Discord remembers the first")
 
 // wait waits for the permit of a try, but not beyond the last moment for it, and not
