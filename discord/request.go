@@ -21,6 +21,7 @@ type request struct {
 	contentType string // of the body, unless the header has it
 	body        []byte
 	content     *content // what the body is made from; nil once it is made
+	unlisted    bool     // Discord may not have the route
 	journal     *Journal // records the tries; nil if nothing does
 }
 

@@ -115,6 +115,9 @@ func (s *sending) next() {
 	number, before := s.seen.Number+1, s.seen.Outcome
 	s.seen = Try{} // in place: a whole Try takes 200 bytes of the stack
 	s.seen.Route, s.seen.Resource = s.ask.Route.String(), s.ask.Route.Major
+	if s.unlisted {
+		s.seen.Route = OtherRoute(s.method)
+	}
 	s.seen.Number, s.seen.Before, s.seen.Once, s.seen.Began = number, before, s.once, now
 }
 
@@ -153,8 +156,8 @@ func (s *sending) send(ctx context.Context, permit *ratelimit.Permit) (*answer, 
 	s.seen.Outcome, s.seen.Err = outcome, err
 	if a != nil {
 		s.seen.Status, s.seen.Limit = a.status, a.limit
-		if isNoRoute(a.status, a.header, a.body) {
-			s.seen.Route = OtherRoute(s.method)
+		if a.status < http.StatusMultipleChoices { // Discord has the route
+			s.seen.Route = s.ask.Route.String()
 		}
 	}
 	s.tried(ctx)
