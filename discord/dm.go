@@ -285,5 +285,5 @@ func (d *dmChannels) forget(userID, channelID uint64) {
 func isOwnFailure(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && (e.Reason == DeadlineExceeded || e.Reason == Canceled || e.Reason == Revoked || e.Reason == Withdrawn ||
-		e.Status == http.StatusTooManyRequests || e.Code == codeOpeningTooFast)
+		e.Status == http.StatusTooManyRequests || e.Code == ratelimit.CodeOpeningDMs)
 }

@@ -62,8 +62,6 @@ const (
 	CodeSystemMessage    = 50021
 	codeUnknownChannel   = 10003
 	codeUnknownEmoji     = 10014
-	codeUnknownWebhook   = 10015
-	codeOpeningTooFast   = 40003
 	codeCannotSend       = 50007
 	codeInvalidRecipient = 50033
 	codeNoMutualGuilds   = 50278
@@ -234,15 +232,13 @@ func answerError(status int, header http.Header, body []byte) *Error {
 		}
 		e.Fields = fieldErrors(nil, "", document.Errors, 0)
 	}
-	if serverFailed(status) {
+	limited := status == http.StatusTooManyRequests
+	if limited || serverFailed(status) {
 		e.RetryAfter, _ = ratelimit.RetryAfter(header)
 	}
-	if status == http.StatusTooManyRequests {
+	if limited {
 		e.Limit = cut(cmp.Or(header.Get("X-Ratelimit-Scope"), ScopeUser), maxFieldCode)
-		e.RetryAfter = ratelimit.ParseBody(body).RetryAfter
-		if seconds, err := strconv.Atoi(header.Get("Retry-After")); err == nil && e.RetryAfter == 0 && seconds > 0 && seconds < 1<<20 {
-			e.RetryAfter = time.Duration(seconds) * time.Second
-		}
+		e.RetryAfter = cmp.Or(ratelimit.ParseBody(body).RetryAfter, e.RetryAfter)
 	}
 	return e
 }
@@ -389,7 +385,7 @@ func refusal(ctx context.Context, err error) *Error {
 	case ratelimit.RouteRefused:
 		failure.Status, failure.Text = http.StatusUnauthorized, "401: Unauthorized"
 	case ratelimit.WebhookGone:
-		failure.Status, failure.Code, failure.Text = http.StatusNotFound, codeUnknownWebhook, "Unknown Webhook"
+		failure.Status, failure.Code, failure.Text = http.StatusNotFound, ratelimit.CodeUnknownWebhook, "Unknown Webhook"
 	}
 	if failure.Reason == DeadlineExceeded {
 		failure.Limit = ScopeUser
