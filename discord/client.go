@@ -57,7 +57,7 @@ type Config struct {
 	// negative duration a single try.
 	RetryFor time.Duration
 	// MaxResponseBytes limits the body of a response. 0 means 32 MiB. All
-	// answers together have a limit too; see Answers.
+	// answers together have a limit too; see AnswerMemory.
 	MaxResponseBytes int64
 	// DMChannels is the number of users whose direct message channel is
 	// remembered. 0 means 50,000.
@@ -124,7 +124,7 @@ func New(c Config) (*Client, error) {
 			tryTimeout: cmp.Or(c.TryTimeout, time.Minute),
 			retryFor:   cmp.Or(c.RetryFor, DefaultRetryFor),
 			maxBytes:   cmp.Or(c.MaxResponseBytes, 32<<20),
-			answers:    newAnswers(),
+			memory:     newAnswerPools(),
 			logger:     logger,
 			observers:  c.Observers,
 			mayNotSend: c.MayNotSend,

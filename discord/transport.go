@@ -25,7 +25,7 @@ type transport struct {
 	tryTimeout time.Duration
 	retryFor   time.Duration
 	maxBytes   int64
-	answers    *answers
+	memory     *answerPools
 	logger     *slog.Logger
 	observers  []Observer
 	waits      waits
