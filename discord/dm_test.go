@@ -125,10 +125,10 @@ func TestOpeningBeyondTheDeadline(t *testing.T) {
 }
 
 // sendDM sends a message of a caller to a user, and returns when it waits or has ended.
-func sendDM(ctx context.Context, client *discord.Client, caller string, user uint64, content string) <-chan error {
+func sendDM(ctx context.Context, client *discord.Client, by *discord.Caller, user uint64, content string) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
-		_, err := client.SendDirectMessage(ctx, &discord.Caller{Name: caller}, user, discord.Message{Fields: discord.Args{"content": content}})
+		_, err := client.SendDirectMessage(ctx, by, user, discord.Message{Fields: discord.Args{"content": content}})
 		ended <- err
 	}()
 	synctest.Wait()
@@ -139,7 +139,7 @@ func sendDM(ctx context.Context, client *discord.Client, caller string, user uin
 func reachOpeningLimit(t *testing.T, client *discord.Client, users []uint64) {
 	t.Helper()
 	for _, user := range users {
-		sendDM(t.Context(), client, "first", user, "hi")
+		sendDM(t.Context(), client, &discord.Caller{Name: "first"}, user, "hi")
 		time.Sleep(time.Second)
 	}
 	if waiting := client.WaitingCalls(); len(waiting) != 1 || waiting[0].Route != "POST /users/@me/channels" {
@@ -154,8 +154,8 @@ func TestCancelledOpening(t *testing.T) {
 		sb, users := openingRig(t, 3, 1, time.Minute)
 		client := newClient(t, sb, nil)
 		reachOpeningLimit(t, client, users[:2])
-		shop := sendDM(t.Context(), client, "shop", users[2], "cancelled")
-		forum := sendDM(t.Context(), client, "forum", users[2], "hi")
+		shop := sendDM(t.Context(), client, &discord.Caller{Name: "shop"}, users[2], "cancelled")
+		forum := sendDM(t.Context(), client, &discord.Caller{Name: "forum"}, users[2], "hi")
 		client.CancelWaiting(func(c discord.WaitingCall) bool { return c.Caller == "shop" })
 		if e, ok := errors.AsType[*discord.Error](<-shop); !ok || e.Reason != discord.Withdrawn {
 			t.Errorf("the cancelled call ends with %v", e)
@@ -189,7 +189,7 @@ func TestOpeningSharesTheQueue(t *testing.T) {
 		content := func(i int) string { return fmt.Sprintf("%0*d", size, i) }
 		var ended []<-chan error
 		for i := range most - 1 { // the first one opens the channel
-			ended = append(ended, sendDM(t.Context(), client, "shop", users[2], content(i)))
+			ended = append(ended, sendDM(t.Context(), client, &discord.Caller{Name: "shop"}, users[2], content(i)))
 		}
 		if n, bytes := client.Queued(); n != most || bytes < (most-1)*size {
 			t.Errorf("%d calls of %d bytes wait", n, bytes)
@@ -198,7 +198,7 @@ func TestOpeningSharesTheQueue(t *testing.T) {
 			waiting[most-1].Route != "POST /users/@me/channels" || !waiting[most-1].Since.Equal(time.Now()) {
 			t.Errorf("%v are listed", waiting)
 		}
-		err = <-sendDM(t.Context(), client, "shop", users[2], "too many")
+		err = <-sendDM(t.Context(), client, &discord.Caller{Name: "shop"}, users[2], "too many")
 		if e, ok := errors.AsType[*discord.Error](err); !ok || e.Reason != discord.Overloaded {
 			t.Errorf("a message too many ends with %v", err)
 		}
@@ -236,16 +236,12 @@ func TestEndOfAWaitForAnOpening(t *testing.T) {
 				sb, users := openingRig(t, 3, 1, time.Minute)
 				client := newClient(t, sb, nil)
 				reachOpeningLimit(t, client, users[:2])
-				forum := sendDM(t.Context(), client, "forum", users[2], "hi")
-				revoked, revoke := context.WithCancel(t.Context())
-				shop := make(chan error, 1)
+				forum := sendDM(t.Context(), client, &discord.Caller{Name: "forum"}, users[2], "hi")
+				ctx := t.Context()
+				revoked, revoke := context.WithCancel(ctx)
 				began := time.Now()
-				go func() {
-					by := &discord.Caller{Name: "shop", Revoked: []context.Context{revoked}}
-					_, err := client.SendDirectMessage(t.Context(), by, users[2], discord.Message{Fields: discord.Args{"content": "not sent"}})
-					shop <- err
-				}()
-				synctest.Wait()
+				by := &discord.Caller{Name: "shop", Revoked: []context.Context{revoked}}
+				shop := sendDM(ctx, client, by, users[2], "not sent")
 				tt.end(client, revoke)
 				e, ok := errors.AsType[*discord.Error](<-shop)
 				if !ok || e.Reason != tt.want || e.OutcomeUnknown || !time.Now().Equal(began) {
