@@ -265,15 +265,7 @@ var errTooLate = errors.New("the limits allow no further try while Discord remem
 // wait waits for the permit of a try, but not beyond the last moment for it, and not
 // longer than the caller may make the call.
 func (s *sending) wait(ctx context.Context) (*ratelimit.Permit, error) {
-	last, limited := s.lastMoment(ctx)
-	within, stop := ctx, func() {}
-	if limited {
-		within, stop = context.WithDeadline(ctx, last)
-	}
-	defer stop()
-	within, end := s.listed(within, s.by, WaitingCall{
-		Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began,
-	})
+	within, end := s.waiting(ctx)
 	permit, err := s.permit(within)
 	ended := end()
 	switch {
@@ -285,10 +277,29 @@ func (s *sending) wait(ctx context.Context) (*ratelimit.Permit, error) {
 		return permit, err
 	case ended != nil:
 		return nil, ended
-	case limited && errors.Is(err, context.DeadlineExceeded):
+	}
+	if _, ok := s.lastMoment(ctx); ok && errors.Is(err, context.DeadlineExceeded) {
 		return nil, errTooLate
 	}
 	return nil, err
+}
+
+// waiting returns the context of a wait and its end, as listed does. It is apart from wait
+// because the stack that it needs would be kept while the call waits.
+//
+//go:noinline
+func (s *sending) waiting(ctx context.Context) (context.Context, func() error) {
+	stop := func() {}
+	if last, ok := s.lastMoment(ctx); ok {
+		ctx, stop = context.WithDeadline(ctx, last)
+	}
+	within, end := s.listed(ctx, s.by, WaitingCall{
+		Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began,
+	})
+	return within, func() error {
+		defer stop()
+		return end()
+	}
 }
 
 // listed returns the context of a wait, which is listed until end. The result of end is
