@@ -18,9 +18,9 @@ type Caller struct {
 	Stats *Stats
 	// Unmade takes the call away from this process as long as nothing of it has happened.
 	Unmade *Unmade
-	// Answers holds the memory of the newest answer. If it is nil, an answer counts
+	// Memory counts the memory of the newest answer. If it is nil, an answer counts
 	// against the limit for all answers until the call returns.
-	Answers *Answers
+	Memory *AnswerMemory
 }
 
 // nobody is a nil *Caller.

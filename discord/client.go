@@ -52,12 +52,12 @@ type Config struct {
 	TryTimeout time.Duration
 	// RetryFor is how long a call without a deadline is retried while its attempts fail.
 	// Waits for rate limits and the time of attempts without a response do not count. A
-	// call with a deadline is retried until the deadline. No call is retried more than
+	// call with a deadline is retried until the deadline. No message is retried more than
 	// two minutes after an attempt that may have taken effect. 0 means 30 seconds, a
 	// negative duration a single try.
 	RetryFor time.Duration
 	// MaxResponseBytes limits the body of a response. 0 means 32 MiB. All
-	// answers together have a limit too; see Answers.
+	// answers together have a limit too; see AnswerMemory.
 	MaxResponseBytes int64
 	// DMChannels is the number of users whose direct message channel is
 	// remembered. 0 means 50,000.
@@ -124,7 +124,7 @@ func New(c Config) (*Client, error) {
 			tryTimeout: cmp.Or(c.TryTimeout, time.Minute),
 			retryFor:   cmp.Or(c.RetryFor, DefaultRetryFor),
 			maxBytes:   cmp.Or(c.MaxResponseBytes, 32<<20),
-			answers:    newAnswers(),
+			memory:     newAnswerPools(),
 			logger:     logger,
 			observers:  c.Observers,
 			mayNotSend: c.MayNotSend,

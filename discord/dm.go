@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
+
+	"discordproxy/discord/ratelimit"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -22,47 +25,88 @@ import (
 // The messages of one caller to one user keep their order, also while the
 // channel is being opened.
 func (c *Client) SendDirectMessage(ctx context.Context, by *Caller, userID uint64, m Message) (json.RawMessage, error) {
-	turn := c.turns.enter(cmp.Or(by, nobody).Name, userID)
-	defer turn.leave()
-	open := func(ctx context.Context) (uint64, error) { return c.openDM(ctx, by, userID) }
-	channelID, known, err := c.dms.channel(ctx, userID, open)
-	if err != nil {
+	by = cmp.Or(by, nobody)
+	d := &directMessage{Client: c, request: m.request(by, ""), user: userID, turn: c.turns.enter(by.Name, userID)}
+	defer d.turn.pass()
+	defer d.proceed()
+	if err := d.request.encode(); err != nil {
 		return nil, err
 	}
-	r, err := m.request(by, channelID)
-	if err != nil {
-		return nil, err
-	}
-	r.joined = turn.pass
-	if err := turn.wait(ctx); err != nil {
-		return nil, err
-	}
-	message, err := c.call(ctx, r)
+	d.request.joined = d.turn.pass
+	message, channelID, known, err := d.send(ctx)
 	if known && isGone(err) {
-		turn.back()
+		d.turn.back()
 		c.dms.forget(userID, channelID)
-		return c.reopen(ctx, turn, userID, open, r)
+		if message, channelID, _, err = d.send(ctx); isGone(err) {
+			c.dms.forget(userID, channelID)
+		}
 	}
 	return message, err
 }
 
-// reopen opens the channel to a user again and posts the message of r there.
-func (c *Client) reopen(ctx context.Context, turn *turn, userID uint64, open opener, r *request) (json.RawMessage, error) {
-	channelID, _, err := c.dms.channel(ctx, userID, open)
+// directMessage is a message to a user on its way.
+type directMessage struct {
+	*Client
+	request *request
+	user    uint64
+	turn    *turn
+	aside   bool // it has a place in the limiter's queue by await
+}
+
+// send posts the message in the user's channel, and reports whether that was known
+// before.
+func (d *directMessage) send(ctx context.Context) (message json.RawMessage, channelID uint64, known bool, err error) {
+	channelID, known, err = d.dms.channel(d.user, func() (uint64, error) { return d.open(ctx) }, func(opened <-chan struct{}) error {
+		return d.await(ctx, openDMPath, opened)
+	})
 	if err != nil {
-		return nil, err
+		return nil, 0, false, err
 	}
-	if r.path, err = CreateMessage.path(Args{"channel_id": channelID}); err != nil {
-		return nil, err
+	if d.request.path, err = messagesOf(channelID); err != nil {
+		return nil, channelID, known, err
 	}
-	if err := turn.wait(ctx); err != nil {
-		return nil, err
+	if err := d.turn.wait(func(first <-chan struct{}) error { return d.await(ctx, d.request.path, first) }); err != nil {
+		return nil, channelID, known, err
 	}
-	message, err := c.call(ctx, r)
-	if isGone(err) {
-		c.dms.forget(userID, channelID)
+	d.proceed()
+	message, err = d.call(ctx, d.request)
+	return message, channelID, known, err
+}
+
+// await waits for another message, which opens the channel or comes before this one. Like
+// a call that waits for the limits, this one takes a place in the queue, until proceed, and
+// is listed and can be cancelled; path is what it is listed under.
+func (d *directMessage) await(ctx context.Context, path string, done <-chan struct{}) error {
+	r := d.request
+	route := ratelimit.RouteOf(r.method, path, "", time.Now())
+	if !d.aside {
+		if d.limiter.Enter(r.size(), r.entered) != nil {
+			return refusal(ctx, &ratelimit.Error{Reason: ratelimit.QueueFull, Route: route.String()})
+		}
+		d.aside, r.entered = true, true
 	}
-	return message, err
+	within, end := d.transport.listed(ctx, r.by, WaitingCall{
+		Route: route.String(), Resource: route.Major, Caller: r.by.Name, Since: time.Now(),
+	})
+	select {
+	case <-done:
+	case <-within.Done():
+	}
+	if err := end(); err != nil {
+		return refusal(ctx, err)
+	}
+	if ctx.Err() != nil {
+		return ContextError(ctx)
+	}
+	return nil
+}
+
+// proceed ends the place that await took. What is called next takes its own.
+func (d *directMessage) proceed() {
+	if d.aside {
+		d.aside = false
+		d.limiter.Leave(d.request.size())
+	}
 }
 
 // isGone reports whether a direct message channel takes no messages.
@@ -71,15 +115,22 @@ func isGone(err error) bool {
 	return ok && (e.Code == codeUnknownChannel || e.Code == codeCannotSend || e.Code == codeNoMutualGuilds)
 }
 
-// openDM opens the channel to a user, or returns the one that is open. When
+// open opens the channel to the user, or returns the one that is open. When
 // Discord says that channels are opened too fast, the limiter holds this and
 // all later openings; messages in channels that are known continue.
 // https://discord.com/developers/docs/resources/user#create-dm
-func (c *Client) openDM(ctx context.Context, by *Caller, userID uint64) (uint64, error) {
-	data, err := c.Call(ctx, by, CreateDM, Args{"recipient_id": snowflake(userID)})
+func (d *directMessage) open(ctx context.Context) (uint64, error) {
+	d.proceed()
+	by := d.request.by
+	r, err := CreateDM.request(by, Args{"recipient_id": snowflake(d.user)}, nil)
+	if err != nil {
+		return 0, err
+	}
+	r.entered, r.carried = d.request.entered, d.request.size()
+	data, err := d.call(ctx, r)
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeInvalidRecipient {
 		// Discord does not say whether the user exists, so it is asked.
-		if _, unknown := c.Call(ctx, by, GetUser, Args{"user_id": userID}); unknown != nil {
+		if _, unknown := d.Call(ctx, by, GetUser, Args{"user_id": d.user}); unknown != nil {
 			return 0, unknown
 		}
 	}
@@ -153,9 +204,6 @@ func (c *Client) DMCache() DMCache {
 	return stats
 }
 
-// opener opens the channel of one user.
-type opener func(context.Context) (uint64, error)
-
 // opening is the wait for one channel. Its fields are set before done closes.
 type opening struct {
 	done chan struct{}
@@ -176,8 +224,10 @@ func newDMChannels(size int) (*dmChannels, error) {
 
 // channel returns the user's channel and whether it was known before. One of
 // several callers opens it within its own deadline; when that one gives up,
-// the next takes over.
-func (d *dmChannels) channel(ctx context.Context, userID uint64, open opener) (id uint64, known bool, err error) {
+// the next takes over. await waits for another one to open it.
+func (d *dmChannels) channel(
+	userID uint64, open func() (uint64, error), await func(opened <-chan struct{}) error,
+) (id uint64, known bool, err error) {
 	for {
 		d.mu.Lock()
 		if id, ok := d.known.Get(userID); ok {
@@ -193,13 +243,11 @@ func (d *dmChannels) channel(ctx context.Context, userID uint64, open opener) (i
 		}
 		d.mu.Unlock()
 		if !waiting {
-			d.lead(ctx, userID, o, open)
+			d.lead(userID, o, open)
 			return o.id, false, o.err
 		}
-		select {
-		case <-ctx.Done():
-			return 0, false, ContextError(ctx)
-		case <-o.done:
+		if err := await(o.done); err != nil {
+			return 0, false, err
 		}
 		if o.err == nil || !isOwnFailure(o.err) {
 			return o.id, false, o.err
@@ -209,7 +257,7 @@ func (d *dmChannels) channel(ctx context.Context, userID uint64, open opener) (i
 
 // lead opens the channel for everybody who waits for o. Those are let go even
 // if open panics.
-func (d *dmChannels) lead(ctx context.Context, userID uint64, o *opening, open opener) {
+func (d *dmChannels) lead(userID uint64, o *opening, open func() (uint64, error)) {
 	defer func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -220,7 +268,7 @@ func (d *dmChannels) lead(ctx context.Context, userID uint64, o *opening, open o
 		}
 		close(o.done)
 	}()
-	o.id, o.err = open(ctx)
+	o.id, o.err = open()
 }
 
 // forget drops a channel, unless another one has taken its place.
@@ -233,9 +281,9 @@ func (d *dmChannels) forget(userID, channelID uint64) {
 }
 
 // isOwnFailure reports whether a call failed only because its caller left, lost the right to it or
-// had no time to wait for a limit, which says nothing to others.
+// had no time to wait for a limit, or because somebody cancelled it, which says nothing to others.
 func isOwnFailure(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && (e.Reason == DeadlineExceeded || e.Reason == Canceled || e.Reason == Revoked ||
-		e.Status == http.StatusTooManyRequests || e.Code == codeOpeningTooFast)
+	return ok && (e.Reason == DeadlineExceeded || e.Reason == Canceled || e.Reason == Revoked || e.Reason == Withdrawn ||
+		e.Status == http.StatusTooManyRequests || e.Code == ratelimit.CodeOpeningDMs)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/discord/ratelimit"
 	"discordproxy/discord/sandbox"
 )
 
@@ -121,6 +122,143 @@ func TestOpeningBeyondTheDeadline(t *testing.T) {
 			t.Errorf("%d messages", n)
 		}
 	})
+}
+
+// sendDM sends a message of a caller to a user, and returns when it waits or has ended.
+func sendDM(ctx context.Context, client *discord.Client, by *discord.Caller, user uint64, content string) <-chan error {
+	ended := make(chan error, 1)
+	go func() {
+		_, err := client.SendDirectMessage(ctx, by, user, discord.Message{Fields: discord.Args{"content": content}})
+		ended <- err
+	}()
+	synctest.Wait()
+	return ended
+}
+
+// reachOpeningLimit sends messages to users until one waits for the limit on openings.
+func reachOpeningLimit(t *testing.T, client *discord.Client, users []uint64) {
+	t.Helper()
+	for _, user := range users {
+		sendDM(t.Context(), client, &discord.Caller{Name: "first"}, user, "hi")
+		time.Sleep(time.Second)
+	}
+	if waiting := client.WaitingCalls(); len(waiting) != 1 || waiting[0].Route != "POST /users/@me/channels" {
+		t.Fatalf("%v wait", waiting)
+	}
+}
+
+// TestCancelledOpening: when the call that opens a channel is cancelled, another one that
+// waits for the channel opens it.
+func TestCancelledOpening(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb, users := openingRig(t, 3, 1, time.Minute)
+		client := newClient(t, sb, nil)
+		reachOpeningLimit(t, client, users[:2])
+		shop := sendDM(t.Context(), client, &discord.Caller{Name: "shop"}, users[2], "cancelled")
+		forum := sendDM(t.Context(), client, &discord.Caller{Name: "forum"}, users[2], "hi")
+		client.CancelWaiting(func(c discord.WaitingCall) bool { return c.Caller == "shop" })
+		if e, ok := errors.AsType[*discord.Error](<-shop); !ok || e.Reason != discord.Withdrawn {
+			t.Errorf("the cancelled call ends with %v", e)
+		}
+		if err := <-forum; err != nil {
+			t.Errorf("the other caller gets %v", err)
+		}
+		if sent := sb.Messages(sb.DirectMessages(sandbox.ID(users[2]))); len(sent) != 1 || sent[0].Content != "hi" {
+			t.Errorf("the user gets %v", sent)
+		}
+	})
+}
+
+// TestOpeningSharesTheQueue: messages that wait for a channel which another one opens are
+// among those that wait, with their bodies, have the same bound, and keep their order.
+func TestOpeningSharesTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, size = 5, 1000
+		limiter, err := ratelimit.New(ratelimit.Config{MaxQueue: most})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sb, users := openingRig(t, 3, 1, time.Minute)
+		client, err := discord.New(discord.Config{
+			Token: sb.World().Token, Upstream: sb.Transport(), Limiter: limiter, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reachOpeningLimit(t, client, users[:2])
+		content := func(i int) string { return fmt.Sprintf("%0*d", size, i) }
+		var ended []<-chan error
+		for i := range most - 1 { // the first one opens the channel
+			ended = append(ended, sendDM(t.Context(), client, &discord.Caller{Name: "shop"}, users[2], content(i)))
+		}
+		if n, bytes := client.Queued(); n != most || bytes < (most-1)*size {
+			t.Errorf("%d calls of %d bytes wait", n, bytes)
+		}
+		if waiting := client.WaitingCalls(); len(waiting) != most || waiting[most-1].Caller != "shop" ||
+			waiting[most-1].Route != "POST /users/@me/channels" || !waiting[most-1].Since.Equal(time.Now()) {
+			t.Errorf("%v are listed", waiting)
+		}
+		err = <-sendDM(t.Context(), client, &discord.Caller{Name: "shop"}, users[2], "too many")
+		if e, ok := errors.AsType[*discord.Error](err); !ok || e.Reason != discord.Overloaded {
+			t.Errorf("a message too many ends with %v", err)
+		}
+		for i, e := range ended {
+			if err := <-e; err != nil {
+				t.Errorf("message %d: %v", i, err)
+			}
+		}
+		for i, m := range sb.Messages(sb.DirectMessages(sandbox.ID(users[2]))) {
+			if m.Content != content(i) {
+				t.Errorf("message %d is %.20q", i, m.Content)
+			}
+		}
+		if n, bytes := client.Queued(); n != 0 || bytes != 0 {
+			t.Errorf("%d calls of %d bytes still wait", n, bytes)
+		}
+	})
+}
+
+// TestEndOfAWaitForAnOpening: a message that waits for a channel which another one opens
+// ends immediately when it is cancelled and when its caller may no longer send it. Either
+// way it is not sent, and the other one is.
+func TestEndOfAWaitForAnOpening(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end  func(client *discord.Client, revoke func())
+		want discord.Reason
+	}{
+		"cancelled": {func(client *discord.Client, _ func()) {
+			client.CancelWaiting(func(c discord.WaitingCall) bool { return c.Caller == "shop" })
+		}, discord.Withdrawn},
+		"revoked": {func(_ *discord.Client, revoke func()) { revoke() }, discord.Revoked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sb, users := openingRig(t, 3, 1, time.Minute)
+				client := newClient(t, sb, nil)
+				reachOpeningLimit(t, client, users[:2])
+				forum := sendDM(t.Context(), client, &discord.Caller{Name: "forum"}, users[2], "hi")
+				ctx := t.Context()
+				revoked, revoke := context.WithCancel(ctx)
+				began := time.Now()
+				by := &discord.Caller{Name: "shop", Revoked: []context.Context{revoked}}
+				shop := sendDM(ctx, client, by, users[2], "not sent")
+				tt.end(client, revoke)
+				e, ok := errors.AsType[*discord.Error](<-shop)
+				if !ok || e.Reason != tt.want || e.OutcomeUnknown || !time.Now().Equal(began) {
+					t.Errorf("after %v it ends with %v", time.Since(began), e)
+				}
+				if err := <-forum; err != nil {
+					t.Error(err)
+				}
+				if n, bytes := client.Queued(); n != 0 || bytes != 0 {
+					t.Errorf("%d calls of %d bytes still wait", n, bytes)
+				}
+				if sent := sb.Messages(sb.DirectMessages(sandbox.ID(users[2]))); len(sent) != 1 || sent[0].Content != "hi" {
+					t.Errorf("the user gets %v", sent)
+				}
+			})
+		})
+	}
 }
 
 // TestExportOfForgottenChannels: a channel that is remembered no longer, because

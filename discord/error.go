@@ -50,6 +50,9 @@ const (
 	Withdrawn
 	// MayNotSend: Config.MayNotSend kept the call from being sent.
 	MayNotSend
+	// TooLate: an attempt may have taken effect, and Discord would not certainly recognize
+	// the next one as a repetition.
+	TooLate
 )
 
 // Discord's error codes that decide what is done next.
@@ -59,8 +62,6 @@ const (
 	CodeSystemMessage    = 50021
 	codeUnknownChannel   = 10003
 	codeUnknownEmoji     = 10014
-	codeUnknownWebhook   = 10015
-	codeOpeningTooFast   = 40003
 	codeCannotSend       = 50007
 	codeInvalidRecipient = 50033
 	codeNoMutualGuilds   = 50278
@@ -161,6 +162,8 @@ func (e *Error) Error() string {
 		b.WriteString("the client lost the right to this call while it waited")
 	case MayNotSend:
 		b.WriteString("the server could not renew its lease of the bot in the database, so another server may have it")
+	case TooLate:
+		b.WriteString("too late for another attempt: Discord recognizes a repeated message for only a few minutes")
 	case Withdrawn:
 		b.WriteString("an operator cancelled this call while it waited")
 	}
@@ -229,15 +232,13 @@ func answerError(status int, header http.Header, body []byte) *Error {
 		}
 		e.Fields = fieldErrors(nil, "", document.Errors, 0)
 	}
-	if serverFailed(status) {
+	limited := status == http.StatusTooManyRequests
+	if limited || serverFailed(status) {
 		e.RetryAfter, _ = ratelimit.RetryAfter(header)
 	}
-	if status == http.StatusTooManyRequests {
+	if limited {
 		e.Limit = cut(cmp.Or(header.Get("X-Ratelimit-Scope"), ScopeUser), maxFieldCode)
-		e.RetryAfter = ratelimit.ParseBody(body).RetryAfter
-		if seconds, err := strconv.Atoi(header.Get("Retry-After")); err == nil && e.RetryAfter == 0 && seconds > 0 && seconds < 1<<20 {
-			e.RetryAfter = time.Duration(seconds) * time.Second
-		}
+		e.RetryAfter = cmp.Or(ratelimit.ParseBody(body).RetryAfter, e.RetryAfter)
 	}
 	return e
 }
@@ -363,13 +364,14 @@ func ContextError(ctx context.Context) *Error {
 func refusal(ctx context.Context, err error) *Error {
 	e, ok := errors.AsType[*ratelimit.Error](err)
 	if !ok {
-		if errors.Is(err, errRevoked) {
+		switch {
+		case errors.Is(err, errRevoked):
 			return &Error{Reason: Revoked}
-		}
-		if errors.Is(err, errWithdrawn) {
+		case errors.Is(err, errWithdrawn):
 			return &Error{Reason: Withdrawn}
-		}
-		if ctx.Err() == nil {
+		case errors.Is(err, errTooLate):
+			return &Error{Reason: TooLate}
+		case ctx.Err() == nil:
 			return &Error{Reason: Unreachable, cause: err}
 		}
 		failure := ContextError(ctx)
@@ -383,7 +385,7 @@ func refusal(ctx context.Context, err error) *Error {
 	case ratelimit.RouteRefused:
 		failure.Status, failure.Text = http.StatusUnauthorized, "401: Unauthorized"
 	case ratelimit.WebhookGone:
-		failure.Status, failure.Code, failure.Text = http.StatusNotFound, codeUnknownWebhook, "Unknown Webhook"
+		failure.Status, failure.Code, failure.Text = http.StatusNotFound, ratelimit.CodeUnknownWebhook, "Unknown Webhook"
 	}
 	if failure.Reason == DeadlineExceeded {
 		failure.Limit = ScopeUser

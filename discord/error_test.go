@@ -40,6 +40,28 @@ func TestAnswerError(t *testing.T) {
 	}
 }
 
+// TestRetryAfterOfLimits: the body of a 429 takes precedence over the header, which may be
+// a date.
+func TestRetryAfterOfLimits(t *testing.T) {
+	now := time.Now().UTC()
+	for _, tt := range []struct {
+		header, body string
+		want         time.Duration
+	}{
+		{"3", `{"retry_after":2.5}`, 2500 * time.Millisecond},
+		{"3", `{}`, 3 * time.Second},
+		{"3.5", `error code: 1015`, 3500 * time.Millisecond},
+		{now.Add(time.Hour).Format(http.TimeFormat), ``, time.Hour},
+		{"-3", ``, 0},
+		{"soon", ``, 0},
+	} {
+		header := http.Header{"Retry-After": {tt.header}, "Date": {now.Format(http.TimeFormat)}}
+		if e := answerError(http.StatusTooManyRequests, header, []byte(tt.body)); e.RetryAfter != tt.want {
+			t.Errorf("%s with %s: %v", tt.header, tt.body, e.RetryAfter)
+		}
+	}
+}
+
 // TestErrorForLogs: a line for the log names what is wrong, and nothing that
 // the message held.
 func TestErrorForLogs(t *testing.T) {

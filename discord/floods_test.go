@@ -70,8 +70,8 @@ func TestFloodOfAnswers(t *testing.T) {
 			var calls sync.WaitGroup
 			for range tt.calls {
 				calls.Go(func() {
-					by := &Caller{Answers: new(Answers)}
-					defer by.Answers.Release()
+					by := &Caller{Memory: new(AnswerMemory)}
+					defer by.Memory.Release()
 					data, err := client.Call(t.Context(), by, anyAnswer, nil)
 					if e := (*Error)(nil); errors.As(err, &e) {
 						mu.Lock()

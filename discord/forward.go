@@ -51,16 +51,23 @@ func (r *Response) Err() *Error {
 	return answerError(r.Status, r.Header, r.Body)
 }
 
-// NoRoute reports whether Discord has no such route.
-func (r *Response) NoRoute() bool { return isNoRoute(r.Status, r.Header, r.Body) }
+// OtherRoute returns the label of all routes that Discord is not known to have, so that
+// the number of labels is limited.
+func OtherRoute(method string) string { return method + " /{other}" }
 
-func isNoRoute(status int, header http.Header, body []byte) bool {
-	return status == http.StatusNotFound && answerError(status, header, body).Code == 0
+// Label is Pattern, or OtherRoute for a route that this package does not know: there is no
+// end of those until Discord accepts a request.
+func (r *Request) Label() string {
+	if !r.known() {
+		return OtherRoute(r.Method)
+	}
+	return r.Pattern()
 }
 
-// OtherRoute returns the label of all routes unknown to Discord, so that the number
-// of labels is limited.
-func OtherRoute(method string) string { return method + " /{other}" }
+func (r *Request) known() bool {
+	_, known := findRoute(r.Method, r.Path.segments)
+	return known
+}
 
 // Route names the route without secrets, such as POST
 // /channels/{channel_id}/messages, and the resource that it is about, such as
@@ -133,7 +140,7 @@ func (c *Client) forwarded(r *Request) (*request, error) {
 	out := &request{
 		policy: policy{returns: unread, kind: r.kind(), tokenless: r.route("").Tokenless},
 		method: r.Method, version: r.Path.version, path: r.Path.below, query: r.Query,
-		header: r.Header.Clone(), body: r.Body,
+		header: r.Header.Clone(), body: r.Body, unlisted: !r.known(),
 	}
 	// https://discord.com/developers/docs/reference#user-agent
 	if !strings.HasPrefix(out.header.Get("User-Agent"), "DiscordBot (") {

@@ -31,31 +31,32 @@ type Message struct {
 // message is stored at most once, however often it had to be tried; with
 // "enforce_nonce" false a try whose outcome is unknown is not repeated.
 func (c *Client) CreateMessage(ctx context.Context, by *Caller, channelID uint64, m Message) (json.RawMessage, error) {
-	r, err := m.request(by, channelID)
+	path, err := messagesOf(channelID)
 	if err != nil {
 		return nil, err
 	}
-	return c.call(ctx, r)
+	return c.call(ctx, m.request(by, path))
+}
+
+// messagesOf returns the path of the messages in a channel.
+func messagesOf(channelID uint64) (string, error) {
+	return CreateMessage.path(Args{"channel_id": channelID})
 }
 
 // request returns the request for a message, with the nonce that all tries of
 // it carry.
-func (m *Message) request(by *Caller, channelID uint64) (*request, error) {
+func (m *Message) request(by *Caller, path string) *request {
 	args, enforced := m.named()
-	args["channel_id"] = channelID
 	op := CreateMessage.Recorded(m.Journal)
-	r, err := op.request(by, args, m.Files)
-	if err != nil {
-		return nil, err
-	}
+	r := op.requestAt(path, by, args, m.Files)
 	r.repeatable, r.once = enforced, enforced
-	return r, nil
+	return r
 }
 
 // named returns a copy of the fields that names the message, and whether Discord keeps
 // it single.
 func (m *Message) named() (args Args, enforced bool) {
-	args = make(Args, len(m.Fields)+3)
+	args = make(Args, len(m.Fields)+2)
 	maps.Copy(args, m.Fields)
 	nonce, _ := args["nonce"].(string)
 	enforced, said := args["enforce_nonce"].(bool)

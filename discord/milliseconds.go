@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"discordproxy/discord/ratelimit"
 )
 
 // inSeconds rewrites the waits of an answer about a rate limit, which versions 6
@@ -18,7 +20,7 @@ func (a *answer) inSeconds() {
 	}
 	var document map[string]json.RawMessage
 	isDocument := json.Unmarshal(a.body, &document) == nil && document != nil
-	if document["error_code"] != nil || document["cloudflare_error"] != nil {
+	if ratelimit.IsEdge(document) {
 		return
 	}
 	wait, err := strconv.ParseFloat(strings.Trim(string(document["retry_after"]), `"`), 64)

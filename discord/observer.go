@@ -16,7 +16,8 @@ type Observer interface {
 // byte of the answer.
 type Try struct {
 	// Route is the method and the path with placeholders, and Resource what it
-	// is limited by, such as "channel 1". Neither holds a secret.
+	// is limited by, such as "channel 1". Neither holds a secret. Route is OtherRoute
+	// unless this package knows the route or Discord has accepted the request.
 	Route, Resource string
 	// Number counts the tries of one request, from 1.
 	Number int

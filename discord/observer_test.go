@@ -2,7 +2,9 @@ package discord_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,4 +64,42 @@ func TestObserversGetEveryTry(t *testing.T) {
 			t.Errorf("%d tries were counted for the first call", stats.Tries())
 		}
 	})
+}
+
+// TestRoutesOfTriesAreBounded: an unknown route has no name of its own until
+// Discord accepts a request, whatever else happens to the request.
+func TestRoutesOfTriesAreBounded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		path, want string
+		status     int // 0 for none
+	}{
+		"unreachable":     {"/api/v10/no/route", "POST /{other}", 0},
+		"failed":          {"/api/v10/no/route", "POST /{other}", 502},
+		"unauthorized":    {"/api/v10/no/route", "POST /{other}", 401},
+		"not found":       {"/api/v10/no/route", "POST /{other}", 404},
+		"below a guild":   {"/api/v10/guilds/1/route", "POST /{other}", 502},
+		"accepted":        {"/api/v10/new/route", "POST /new/route", 200},
+		"known":           {"/api/v10/channels/1/messages", "POST /channels/{channel_id}/messages", 502},
+		"known, spelt so": {"/api/v10/channels/1/%6Dessages", "POST /channels/{channel_id}/messages", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var tries watcher
+			client, err := discord.New(discord.Config{
+				Token: "x", Logger: slog.New(slog.DiscardHandler), RetryFor: -1, Observers: []discord.Observer{&tries},
+				Upstream: upstream(func(r *http.Request) (*http.Response, error) {
+					if tt.status == 0 {
+						return nil, errors.New("down")
+					}
+					return &http.Response{StatusCode: tt.status, Body: http.NoBody, Request: r}, nil
+				}),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = client.Forward(t.Context(), nil, request(t, "POST", tt.path, `{}`))
+			if len(tries) == 0 || tries[0].Route != tt.want {
+				t.Errorf("the tries are %+v", tries)
+			}
+		})
+	}
 }

@@ -67,6 +67,11 @@ func (o *Operation) request(by *Caller, args Args, files []File) (*request, erro
 	if err != nil {
 		return nil, err
 	}
+	return o.requestAt(path, by, args, files), nil
+}
+
+// requestAt returns a request whose path is not made from the arguments.
+func (o *Operation) requestAt(path string, by *Caller, args Args, files []File) *request {
 	r := &request{by: by, method: o.Method, version: apiVersion, path: path, journal: o.journal}
 	r.repeatable, r.returns, r.done = o.repeatable(), o.returns(args), o.Done
 	r.tokenless = o.InPath("webhook_token") || o.InPath("interaction_token")
@@ -77,7 +82,7 @@ func (o *Operation) request(by *Caller, args Args, files []File) (*request, erro
 	if document, ok := o.document(args); ok || len(files) > 0 {
 		r.content = &content{o.Name, document, files}
 	}
-	return r, nil
+	return r
 }
 
 // query returns the query of a request, escaped.

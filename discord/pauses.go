@@ -133,8 +133,8 @@ func (p *pauses) active(resource string) bool {
 // hold waits while a resource is paused. The result is nil if it is not. Otherwise it is
 // to be called when the call has its place in the limiter's queue, or needs none any
 // more: the next one follows then. It may be called more than once. A call that tries
-// again is sent before those that have not been sent, and is not refused because too many
-// wait.
+// again is sent before those that have not been sent. Neither it nor one that has waited
+// before is refused because too many wait.
 func (p *pauses) hold(ctx context.Context, r *ratelimit.Request) (placed func(), err error) {
 	resource := r.Route.Major
 	p.mu.Lock()
@@ -143,7 +143,7 @@ func (p *pauses) hold(ctx context.Context, r *ratelimit.Request) (placed func(),
 		p.mu.Unlock()
 		return nil, nil
 	}
-	if p.limiter.Enter(r.Bytes, r.Retry != nil) != nil {
+	if p.limiter.Enter(r.Bytes, r.Retry != nil || r.Entered) != nil {
 		p.mu.Unlock()
 		return nil, &ratelimit.Error{Reason: ratelimit.QueueFull, Route: r.Route.String()}
 	}

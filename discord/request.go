@@ -21,6 +21,7 @@ type request struct {
 	contentType string // of the body, unless the header has it
 	body        []byte
 	content     *content // what the body is made from; nil once it is made
+	unlisted    bool     // Discord may not have the route
 	journal     *Journal // records the tries; nil if nothing does
 }
 
@@ -48,7 +49,14 @@ type policy struct {
 	// joined is called when the call has its place among those that wait. It
 	// may be nil.
 	joined func()
+	// entered is whether the call has waited for something other than the limits, and
+	// carried is the size of the body of another call that waits for this one.
+	entered bool
+	carried int64
 }
+
+// size returns the memory that the call holds while it waits.
+func (r *request) size() int64 { return int64(len(r.body)) + r.carried }
 
 // content is what the body of a request of this package says.
 type content struct {

@@ -116,7 +116,7 @@ func TestNoTryAfterTwoMinutes(t *testing.T) {
 				limit(sb)
 				_, err := client.CreateMessage(ctx, nil, uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}})
 				e, ok := errors.AsType[*discord.Error](err)
-				if !ok || !e.OutcomeUnknown || e.Reason == discord.DeadlineExceeded {
+				if !ok || !e.OutcomeUnknown || e.Reason != discord.TooLate {
 					t.Errorf("the caller gets %v", err)
 				}
 				if took := time.Since(began); took > 2*time.Minute {
@@ -124,6 +124,36 @@ func TestNoTryAfterTwoMinutes(t *testing.T) {
 				}
 				if got := len(sb.Messages(channel)); got != 1 {
 					t.Errorf("%d messages", got)
+				}
+			})
+		})
+	}
+}
+
+// TestTriesOfWhatNeedsNoNonce: a call that can be repeated at any time is tried again
+// until its deadline, however long after an attempt that may have taken effect.
+func TestTriesOfWhatNeedsNoNonce(t *testing.T) {
+	for name, op := range map[string]discord.Operation{
+		"GET": discord.GetChannel, "PATCH": discord.UpdateMessage, "PUT": discord.CreatePin, "DELETE": discord.DeleteMessage,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, n := answering(t, func(n int, _ *http.Request) (int, http.Header, string) {
+					switch n {
+					case 1:
+						return http.StatusBadGateway, nil, ""
+					case 2:
+						return http.StatusTooManyRequests, http.Header{"X-Ratelimit-Scope": {"user"}},
+							`{"message":"You are being rate limited.","retry_after":150,"global":false}`
+					}
+					return http.StatusOK, nil, `{"id":"5"}`
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				began := time.Now()
+				args := discord.Args{"channel_id": 5, "message_id": 6}
+				if _, err := client.Call(ctx, nil, op, args); err != nil || *n != 3 {
+					t.Errorf("after %v and %d attempts: %v", time.Since(began), *n, err)
 				}
 			})
 		})

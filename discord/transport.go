@@ -25,7 +25,7 @@ type transport struct {
 	tryTimeout time.Duration
 	retryFor   time.Duration
 	maxBytes   int64
-	answers    *answers
+	memory     *answerPools
 	logger     *slog.Logger
 	observers  []Observer
 	waits      waits
@@ -83,7 +83,7 @@ type sending struct {
 	limited *answer       // the newest answer that spoke of a limit
 	unknown bool          // a try may have taken effect
 	failing time.Duration // spent on tries that failed, and between tries
-	opened  time.Time     // when the first try of unknown outcome was sent
+	opened  time.Time     // when the first try of unknown outcome was sent, if only its nonce makes it repeatable
 }
 
 // begin returns a request before its first try. It is on the heap, so that the
@@ -95,7 +95,8 @@ func (t *transport) begin(r *request) *sending {
 		OtherToken: r.otherToken != "",
 		Caller:     r.by.Name,
 		Line:       ratelimit.LineOf(r.method, r.target()),
-		Bytes:      int64(len(r.body)),
+		Bytes:      r.size(),
+		Entered:    r.entered,
 		Probe:      r.probe,
 		Joined:     r.joined,
 	}}
@@ -114,6 +115,9 @@ func (s *sending) next() {
 	number, before := s.seen.Number+1, s.seen.Outcome
 	s.seen = Try{} // in place: a whole Try takes 200 bytes of the stack
 	s.seen.Route, s.seen.Resource = s.ask.Route.String(), s.ask.Route.Major
+	if s.unlisted {
+		s.seen.Route = OtherRoute(s.method)
+	}
 	s.seen.Number, s.seen.Before, s.seen.Once, s.seen.Began = number, before, s.once, now
 }
 
@@ -152,8 +156,8 @@ func (s *sending) send(ctx context.Context, permit *ratelimit.Permit) (*answer, 
 	s.seen.Outcome, s.seen.Err = outcome, err
 	if a != nil {
 		s.seen.Status, s.seen.Limit = a.status, a.limit
-		if isNoRoute(a.status, a.header, a.body) {
-			s.seen.Route = OtherRoute(s.method)
+		if a.status < http.StatusMultipleChoices { // Discord has the route
+			s.seen.Route = s.ask.Route.String()
 		}
 	}
 	s.tried(ctx)
@@ -190,7 +194,7 @@ func (s *sending) failed(ctx context.Context, a *answer, cause error) (again boo
 	if ctx.Err() != nil {
 		return false, s.left(ctx)
 	}
-	if outcome != Unsent && s.opened.IsZero() {
+	if s.once && outcome != Unsent && s.opened.IsZero() {
 		s.opened = s.seen.Sent
 	}
 	wait := backoff(s.seen.Number)
@@ -255,53 +259,68 @@ func (s *sending) tooLate(ctx context.Context, wait time.Duration) bool {
 	return s.failing > s.retryFor
 }
 
-// errTooLate ends a call whose next try would come too late.
+// errTooLate ends the wait of a call whose next try would come too late.
 var errTooLate = errors.New("the limits allow no further try while Discord remembers the first")
 
 // wait waits for the permit of a try, but not beyond the last moment for it, and not
 // longer than the caller may make the call.
 func (s *sending) wait(ctx context.Context) (*ratelimit.Permit, error) {
 	within, end := s.waiting(ctx)
-	defer end()
 	permit, err := s.permit(within)
-	if err == nil || ctx.Err() != nil {
+	ended := end()
+	switch {
+	case err == nil && ended != nil: // while it got the permit
+		permit.Cancel()
+		s.ask.Retry = permit
+		return nil, ended
+	case err == nil || ctx.Err() != nil:
 		return permit, err
-	}
-	return nil, s.whyEnded(ctx, within, err)
-}
-
-// whyEnded returns the error of a wait that ended within while its caller was still
-// there.
-func (s *sending) whyEnded(ctx, within context.Context, err error) error {
-	for _, reason := range []error{errRevoked, errWithdrawn} {
-		if errors.Is(context.Cause(within), reason) {
-			return reason
-		}
+	case ended != nil:
+		return nil, ended
 	}
 	if _, ok := s.lastMoment(ctx); ok && errors.Is(err, context.DeadlineExceeded) {
-		return errTooLate
+		return nil, errTooLate
 	}
-	return err
+	return nil, err
 }
 
-// waiting returns the context of a wait, which is listed until end. The cause of the
-// context is errRevoked when the caller may no longer make the call, and errWithdrawn
-// when somebody else has cancelled it.
-func (s *sending) waiting(ctx context.Context) (_ context.Context, end func()) {
-	within, stop := ctx, func() {}
+// waiting returns the context of a wait and its end, as listed does. It is apart from wait
+// because the stack that it needs would be kept while the call waits.
+//
+//go:noinline
+func (s *sending) waiting(ctx context.Context) (context.Context, func() error) {
+	stop := func() {}
 	if last, ok := s.lastMoment(ctx); ok {
-		within, stop = context.WithDeadline(ctx, last)
+		ctx, stop = context.WithDeadline(ctx, last)
 	}
-	within, cancel := context.WithCancelCause(within)
-	unhook := s.by.whenRevoked(cancel)
-	unlist := s.waits.begin(WaitingCall{
+	within, end := s.listed(ctx, s.by, WaitingCall{
 		Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began,
-	}, cancel)
-	return within, func() {
-		unlist()
+	})
+	return within, func() error {
+		defer stop()
+		return end()
+	}
+}
+
+// listed returns the context of a wait, which is listed until end. The result of end is
+// errWithdrawn if somebody else cancelled the call before, errRevoked if its caller may
+// no longer make it, and nil otherwise. Either ends the context.
+func (t *transport) listed(ctx context.Context, by *Caller, call WaitingCall) (within context.Context, end func() error) {
+	within, cancel := context.WithCancelCause(ctx)
+	unhook := by.whenRevoked(cancel)
+	unlist := t.waits.begin(call, cancel)
+	return within, func() error {
+		cancelled := unlist()
 		unhook()
+		cause := context.Cause(within)
 		cancel(nil)
-		stop()
+		switch {
+		case cancelled:
+			return errWithdrawn
+		case errors.Is(cause, errRevoked):
+			return errRevoked
+		}
+		return nil
 	}
 }
 

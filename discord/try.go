@@ -143,7 +143,7 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		// The limiter's estimate is better if it learns of the response early.
 		x.permit.Complete(ratelimit.Response{Status: a.status, Header: a.header})
 	}
-	x.err = x.answers.read(req.Context(), x.by.Answers, a, resp.Body, resp.ContentLength, x.maxBytes)
+	x.err = x.memory.read(req.Context(), x.by.Memory, a, resp.Body, resp.ContentLength, x.maxBytes)
 	x.answer = a
 	resp.Header, resp.Body = nil, http.NoBody
 	return resp, nil

@@ -2,7 +2,6 @@ package discord
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"sync"
 )
@@ -31,7 +30,7 @@ type turn struct {
 }
 
 // enter begins the turn of a message that comes after all others that were
-// entered. It must end with leave.
+// entered. It must end with pass.
 func (t *turns) enter(caller string, user uint64) *turn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -53,8 +52,8 @@ func (x *turn) join() {
 }
 
 // wait returns when all messages before this one have their place, are sent or
-// have failed.
-func (x *turn) wait(ctx context.Context) error {
+// have failed, or with the error of await.
+func (x *turn) wait(await func(<-chan struct{}) error) error {
 	for {
 		x.turns.mu.Lock()
 		first := x.turns.lines[x.key][0] == x
@@ -62,15 +61,13 @@ func (x *turn) wait(ctx context.Context) error {
 		if first {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return ContextError(ctx)
-		case <-x.first:
+		if err := await(x.first); err != nil {
+			return err
 		}
 	}
 }
 
-// pass lets the next message be queued, after this one.
+// pass lets the next message be queued, after this one. It may be called more than once.
 func (x *turn) pass() {
 	t := x.turns
 	t.mu.Lock()
@@ -98,6 +95,3 @@ func (x *turn) back() {
 	defer x.turns.mu.Unlock()
 	x.join()
 }
-
-// leave ends the turn.
-func (x *turn) leave() { x.pass() }

@@ -34,9 +34,9 @@ type wait struct {
 	cancel context.CancelCauseFunc
 }
 
-// begin adds a call until end. cancel is called with errWithdrawn when the call is
-// cancelled.
-func (w *waits) begin(call WaitingCall, cancel context.CancelCauseFunc) (end func()) {
+// begin adds a call until end, which reports whether the call was cancelled. cancel is
+// called with errWithdrawn when it is.
+func (w *waits) begin(call WaitingCall, cancel context.CancelCauseFunc) (end func() (cancelled bool)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.calls == nil {
@@ -46,10 +46,12 @@ func (w *waits) begin(call WaitingCall, cancel context.CancelCauseFunc) (end fun
 	number := w.count
 	call.Number = number
 	w.calls[number] = wait{call, cancel}
-	return func() {
+	return func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		_, listed := w.calls[number]
 		delete(w.calls, number)
+		return !listed
 	}
 }
 
@@ -67,8 +69,8 @@ func (c *Client) WaitingCalls() []WaitingCall {
 }
 
 // CancelWaiting ends the waiting calls for which match returns true, and returns them.
-// They fail with Reason Withdrawn. A call that already has its permit continues. match
-// must be fast: no call can begin or end its wait while it runs.
+// They are not sent, and fail with Reason Withdrawn unless they have failed for another
+// reason already. match must be fast: no call can begin or end its wait while it runs.
 func (c *Client) CancelWaiting(match func(WaitingCall) bool) []WaitingCall {
 	w := &c.transport.waits
 	w.mu.Lock()

@@ -63,3 +63,43 @@ func TestCancelWaiting(t *testing.T) {
 		}
 	})
 }
+
+// TestCancelWaitingBeforeItsWaitEnds: a call that gets its permit while it is being
+// cancelled is not sent, and lets the next one of its caller go.
+func TestCancelWaitingBeforeItsWaitEnds(t *testing.T) {
+	p := newPausing(t, sandbox.New(sandbox.Config{Unlimited: true}))
+	p.pause("ann")
+	send := func(content string) error {
+		_, err := p.CreateMessage(t.Context(), &discord.Caller{Name: "shop"}, p.channel, discord.Message{Fields: discord.Args{"content": content}})
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- send("cancelled") }()
+	waitUntil(t, func() bool { return len(p.Pauses()) == 1 && p.Pauses()[0].Waiting == 1 })
+	// No wait ends while this runs.
+	cancelled := p.CancelWaiting(func(discord.WaitingCall) bool {
+		p.ResumeChannel(p.channel)
+		waitUntil(t, func() bool { return p.RateLimits().InFlight == 1 })
+		return true
+	})
+	e, ok := errors.AsType[*discord.Error](<-ended)
+	if len(cancelled) != 1 || !ok || e.Reason != discord.Withdrawn || e.OutcomeUnknown {
+		t.Errorf("%v are cancelled, and the call ends with %v", cancelled, e)
+	}
+	if n := p.RateLimits().InFlight; n != 0 {
+		t.Errorf("%d permits were not given back", n)
+	}
+	if err := send("next"); err != nil {
+		t.Error(err)
+	}
+	p.want("next")
+}
+
+func waitUntil(t *testing.T, reached func() bool) {
+	t.Helper()
+	for began := time.Now(); !reached(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			t.Fatal("not reached in a minute")
+		}
+	}
+}

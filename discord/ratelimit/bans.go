@@ -358,7 +358,7 @@ func (g *gone) refuse(now instant) *Error {
 // saysGone reports whether an answer says that the webhook of the call is gone.
 // The paths of interactions look alike, but their tokens end by themselves.
 func (r *Response) saysGone(x *call) bool {
-	return r.Status == http.StatusNotFound && r.Body.Code == codeUnknownWebhook &&
+	return r.Status == http.StatusNotFound && r.Body.Code == CodeUnknownWebhook &&
 		!x.exempt && strings.HasPrefix(x.route.key.major, webhookMajor)
 }
 

@@ -52,8 +52,14 @@ func ParseBody(data []byte) Body {
 	b.RetryAfter, b.HasRetryAfter = seconds(strings.Trim(string(fields["retry_after"]), `"`))
 	b.Global = string(fields["global"]) == "true"
 	b.Code, _ = strconv.Atoi(string(fields["code"]))
-	b.Edge = fields["error_code"] != nil || fields["cloudflare_error"] != nil
+	b.Edge = IsEdge(fields)
 	return b
+}
+
+// IsEdge reports whether a document has a form of the network before Discord; see
+// [Body.Edge].
+func IsEdge(document map[string]json.RawMessage) bool {
+	return document["error_code"] != nil || document["cloudflare_error"] != nil
 }
 
 // Verdict says what an answer meant for later calls.
@@ -103,12 +109,12 @@ const (
 	codeChannelWrites  = 20028
 	codeServerWrites   = 20029
 	codeOldEdits       = 30046
-	codeOpeningDMs     = 40003 // comes with 403
+	CodeOpeningDMs     = 40003 // comes with 403
 	codeServiceLimited = 40062
 )
 
-// codeUnknownWebhook is the code of a 404 for a deleted webhook.
-const codeUnknownWebhook = 10015
+// CodeUnknownWebhook is the code of a 404 for a deleted webhook.
+const CodeUnknownWebhook = 10015
 
 // Codes of answers 401 that concern a token within the request's path or body.
 const (
@@ -129,7 +135,7 @@ func (r *Response) refusesToken(template string) bool {
 // body is a page, a line of text, or JSON of its own form. Proxies on the way
 // may remove headers, Via included, but leave Discord's JSON as it is.
 func (r *Response) limitOf() Limit {
-	if r.Status == http.StatusForbidden && r.Body.Code == codeOpeningDMs {
+	if r.Status == http.StatusForbidden && r.Body.Code == CodeOpeningDMs {
 		return SubLimit
 	}
 	if r.Status != http.StatusTooManyRequests {

@@ -44,6 +44,6 @@ func Until(ctx, revoked context.Context) context.Context {
 // Hold returns a context in which the newest answer counts against the limit for all
 // answers until release.
 func Hold(ctx context.Context) (_ context.Context, release func()) {
-	held := new(discord.Answers)
-	return With(ctx, func(c *discord.Caller) { c.Answers = held }), held.Release
+	held := new(discord.AnswerMemory)
+	return With(ctx, func(c *discord.Caller) { c.Memory = held }), held.Release
 }

@@ -23,7 +23,7 @@ func HTTPStatusOf(e *discord.Error) int {
 		return http.StatusForbidden
 	case discord.Withdrawn:
 		return http.StatusConflict // libraries would repeat a 503
-	case discord.Unreachable:
+	case discord.Unreachable, discord.TooLate:
 		return http.StatusBadGateway
 	default:
 		return http.StatusServiceUnavailable

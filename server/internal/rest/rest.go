@@ -145,15 +145,8 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, serve func(cont
 	resp, err := serve(ctx, call)
 	if err != nil {
 		resp, call.Code = refuse(ctx, err, versionOf(r))
-		if errors.Is(err, access.ErrDenied) {
-			// Of paths that Discord has not seen there is no end.
-			call.Method = otherRoute(r.Method)
-		}
 	} else if e := resp.Err(); e != nil {
 		err, call.Code = e, calls.CodeOf(e).String()
-		if resp.NoRoute() {
-			call.Method = discord.OtherRoute(r.Method)
-		}
 	}
 	end(err)
 	write(w, resp)
@@ -214,6 +207,9 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	if resp, err = h.Discord.Forward(ctx, caller.Of(ctx), req); err != nil {
 		return nil, err
 	}
+	if resp.Status < http.StatusMultipleChoices { // Discord has the route
+		call.Method = req.Pattern()
+	}
 	return resp, h.restrict(ctx, call, resp)
 }
 
@@ -266,12 +262,12 @@ func (h *handler) readHead(ctx context.Context, call *calls.Call, r *http.Reques
 		return nil, false, &refusal{http.StatusBadRequest, "the query has a space or a control character that is not escaped"}
 	}
 	req = &discord.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: header(r.Header)}
-	call.Method = req.Pattern()
+	call.Method = req.Label()
 	if _, call.Target, call.ID = req.Route(); call.Target != "" {
 		call.Target += "_id"
 		call.OddID = req.OddID()
 	}
-	if err := access.MayCall(ctx, call.Method); err != nil {
+	if err := access.MayCall(ctx, req.Pattern()); err != nil {
 		return nil, false, err
 	}
 	ruled = access.From(ctx).Ruled()

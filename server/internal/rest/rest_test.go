@@ -615,23 +615,35 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestMetricsStayBounded: routes that Discord does not know have one name.
+// TestMetricsStayBounded: routes that Discord does not know have one name, also while it
+// fails.
 func TestMetricsStayBounded(t *testing.T) {
-	p := proxytest.Against(t, sandbox.New(sandbox.Config{Unlimited: true}))
+	p, _ := behind(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPost {
+			return false
+		}
+		w.WriteHeader(http.StatusBadGateway)
+		return true
+	}, "--no-gateway")
 	for _, path := range []string{"/api/v10/aa/bb", "/api/v10/cc", "/api/v9/guilds/1/dd", "/api/v9/../ee", "/api/v10/users/@me"} {
 		send(t, p, "GET", path, "")
+	}
+	for _, path := range []string{"/api/v10/ff", "/api/v10/gg"} {
+		send(t, p, "POST", path, "{}")
 	}
 	metrics := send(t, p, "GET", "/metrics", "").body
 	for _, want := range []string{
 		`discordproxy_calls_total{client="",code="not_found",method="GET /{other}",protocol="rest"} 3`,
 		`discordproxy_calls_total{client="",code="ok",method="GET /users/@me",protocol="rest"} 1`,
 		`discordproxy_discord_requests_total{outcome="settled",route="GET /{other}",status="404"} 3`,
+		`discordproxy_calls_total{client="",code="unavailable",method="POST /{other}",protocol="rest"} 2`,
+		`discordproxy_discord_requests_total{outcome="failed",route="POST /{other}",status="502"} 2`,
 	} {
 		if !strings.Contains(metrics, want+"\n") {
 			t.Errorf("the metrics lack %s", want)
 		}
 	}
-	for _, word := range []string{"aa", "bb", "cc", "dd", "ee"} {
+	for _, word := range []string{"aa", "bb", "cc", "dd", "ee", "ff", "gg"} {
 		if strings.Contains(metrics, "/"+word) {
 			t.Errorf("the metrics name /%s", word)
 		}

@@ -29,13 +29,13 @@ const (
 	maxErrorAnswer = mediumAnswer
 )
 
-// answers limits the memory of all answers of one client.
-type answers struct {
+// answerPools limits the memory of all answers of one client.
+type answerPools struct {
 	medium, large *semaphore.Weighted
 }
 
-func newAnswers() *answers {
-	return &answers{semaphore.NewWeighted(mediumAnswers), semaphore.NewWeighted(largeAnswers)}
+func newAnswerPools() *answerPools {
+	return &answerPools{semaphore.NewWeighted(mediumAnswers), semaphore.NewWeighted(largeAnswers)}
 }
 
 // read reads the body of an answer, of at most limit bytes. announced is the length
@@ -43,7 +43,7 @@ func newAnswers() *answers {
 // nil. It waits for memory until ctx ends.
 // An error answer does not wait, because the rate limiter needs its status: if it is
 // too large, or there is no memory, its body is replaced.
-func (s *answers) read(ctx context.Context, held *Answers, a *answer, body io.Reader, announced, limit int64) (err error) {
+func (s *answerPools) read(ctx context.Context, held *AnswerMemory, a *answer, body io.Reader, announced, limit int64) (err error) {
 	isError := a.status >= http.StatusBadRequest
 	if isError {
 		limit = min(limit, maxErrorAnswer)
@@ -152,21 +152,21 @@ func (r *reservation) release() {
 	r.parts = nil
 }
 
-// Answers counts the newest answer to the calls of one Caller against the limit for all
+// AnswerMemory counts the newest answer to the calls of one Caller against the limit for all
 // answers, until their next answer or until Release. It is safe for concurrent use, and
 // the zero value is ready to use.
 //
 // The limit is 256 MiB. Answers up to 64 KiB do not count and never wait; a
 // longer one waits for memory, within the time of its try and the deadline of
 // its call.
-type Answers struct {
+type AnswerMemory struct {
 	mu       sync.Mutex
 	ended    bool
 	reserved reservation
 }
 
 // keep takes a reservation over, or ends it if nobody would.
-func (h *Answers) keep(r *reservation) {
+func (h *AnswerMemory) keep(r *reservation) {
 	if h == nil {
 		r.release()
 		return
@@ -181,7 +181,7 @@ func (h *Answers) keep(r *reservation) {
 	h.reserved = *r
 }
 
-func (h *Answers) release() {
+func (h *AnswerMemory) release() {
 	if h == nil {
 		return
 	}
@@ -191,7 +191,7 @@ func (h *Answers) release() {
 }
 
 // Release ends the count. Later answers count until their calls return.
-func (h *Answers) Release() {
+func (h *AnswerMemory) Release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ended = true

@@ -84,7 +84,7 @@ func TestAnswerSizes(t *testing.T) {
 		if err != nil || !bytes.Equal(data, want) {
 			t.Errorf("%d bytes: %d, %v", n, len(data), err)
 		}
-		for _, pool := range []*semaphore.Weighted{client.transport.answers.medium, client.transport.answers.large} {
+		for _, pool := range []*semaphore.Weighted{client.transport.memory.medium, client.transport.memory.large} {
 			if !pool.TryAcquire(mediumAnswers) {
 				t.Errorf("%d bytes: memory stays reserved", n)
 			}
@@ -141,12 +141,12 @@ func TestAnswersTogether(t *testing.T) {
 				return http.StatusOK, counted{bytes.NewReader(jsonOf(size)), &now, &peak}
 			}
 		})
-		client.transport.answers = &answers{semaphore.NewWeighted(2 * mediumAnswer), semaphore.NewWeighted(40 << 20)}
+		client.transport.memory = &answerPools{semaphore.NewWeighted(2 * mediumAnswer), semaphore.NewWeighted(40 << 20)}
 		var calls sync.WaitGroup
 		for range 30 {
 			calls.Go(func() {
-				by := &Caller{Answers: new(Answers)}
-				defer by.Answers.Release()
+				by := &Caller{Memory: new(AnswerMemory)}
+				defer by.Memory.Release()
 				for range 2 { // the second one does not wait for the first one's memory
 					data, err := client.Call(t.Context(), by, anyAnswer, nil)
 					if err != nil || len(data) != size {
@@ -176,7 +176,7 @@ func TestNoMemoryForAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status := http.StatusOK
 		client := sized(t, func() (int, io.Reader) { return status, bytes.NewReader(jsonOf(100 << 10)) })
-		if !client.transport.answers.medium.TryAcquire(mediumAnswers) {
+		if !client.transport.memory.medium.TryAcquire(mediumAnswers) {
 			t.Fatal("no memory at the start")
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
