@@ -114,13 +114,14 @@ func (m *message) fit() (shortened bool) {
 	var fitting []any
 	for _, element := range list {
 		embed := m.embed(element.(map[string]any), &left)
-		switch {
-		case len(embed) == 0:
-		case len(fitting) == maxEmbeds:
-			m.shortened = true
-		default:
-			fitting = append(fitting, embed)
+		if len(embed) == 0 {
+			continue
 		}
+		if len(fitting) == maxEmbeds {
+			m.shortened = true
+			break
+		}
+		fitting = append(fitting, embed)
 	}
 	delete(m.fields, "embeds")
 	if len(fitting) > 0 {

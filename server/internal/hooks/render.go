@@ -338,13 +338,46 @@ func printf(format string, list ...any) string {
 	return fmt.Sprintf(format, list...)
 }
 
+// pretty returns indented JSON, or the beginning if it is longer than a template may
+// write: in lists of many levels, nearly all of it would be spaces.
 func pretty(v any) (string, error) {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	err := encoder.Encode(v)
-	return strings.TrimSpace(out.String()), err
+	compact, err := quote(v)
+	var out strings.Builder
+	level, quoted := 0, false
+	line := func() { out.WriteString("\n" + strings.Repeat("  ", level)) }
+	for i := 0; i < len(compact) && out.Len() <= maxOutput; i++ {
+		c := compact[i]
+		switch {
+		case quoted:
+			if c == '\\' {
+				out.WriteByte(c)
+				i++
+				c = compact[i]
+			} else {
+				quoted = c != '"'
+			}
+		case c == '"':
+			quoted = true
+		case (c == '}' || c == ']') && compact[i-1] != c-2: // not empty
+			level--
+			line()
+		case c == '}' || c == ']':
+			level--
+		}
+		out.WriteByte(c)
+		switch {
+		case quoted:
+		case c == ':':
+			out.WriteByte(' ')
+		case c == ',':
+			line()
+		case c == '{' || c == '[':
+			if level++; compact[i+1] != c+2 {
+				line()
+			}
+		}
+	}
+	return out.String(), err
 }
 
 // get returns what is at a path with dots below a value, or nil if there is none.
