@@ -303,14 +303,13 @@ func (h *Handler) serve(ctx context.Context, call *calls.Call, r *http.Request, 
 	if err != nil {
 		return nil, err
 	}
-	res = &result{Hook: hook.Name, Format: p.format}
+	res = &result{Hook: hook.Name, Format: p.format, Shortened: m.fit()}
 	if m.empty() {
 		if p.isEvent() {
 			return res, nil
 		}
 		return nil, &refusal{status: http.StatusBadRequest, text: "the payload holds no text to send"}
 	}
-	res.Shortened = m.fit()
 	m.restrict(hook)
 	if preview {
 		res.Message = m.fields

@@ -89,17 +89,10 @@ func badField(name, what string) error {
 	return &refusal{status: http.StatusBadRequest, text: name + " must be " + what}
 }
 
+// empty reports whether nothing is left after fit that Discord would show.
 func (m *message) empty() bool {
-	content, _ := m.fields["content"].(string)
-	if strings.TrimSpace(content) != "" || m.fields["poll"] != nil {
-		return false
-	}
-	for _, name := range []string{"embeds", "components"} {
-		if list, ok := m.fields[name].([]any); ok && len(list) > 0 {
-			return false
-		}
-	}
-	return true
+	components, _ := m.fields["components"].([]any)
+	return m.fields["content"] == nil && m.fields["embeds"] == nil && m.fields["poll"] == nil && len(components) == 0
 }
 
 // fit cuts the message to Discord's limits, leaves out what Discord would refuse
