@@ -173,6 +173,8 @@ func (h *Handler) serveStranger(w http.ResponseWriter, r *http.Request, hook *Ho
 				text:   "too many wrong secrets came from this address: try again later",
 				after:  access.AttemptInterval,
 			}
+		case h.Access != nil: // strangers do not learn which hooks there are
+			err = &refusal{status: http.StatusUnauthorized, text: "there is no hook of this name with this secret"}
 		case hook == nil:
 			err = errUnknown
 		case guessed:
