@@ -61,6 +61,9 @@ type Config struct {
 	// without a secret. The right to its bot is checked after the right to hooks: clients
 	// without the latter do not learn which hooks there are.
 	Access *access.Guard
+	// Guesses limits wrong secrets. Handlers of several bots share it, or the limit would
+	// show whose hook a name is. Nil means one of the handler's own.
+	Guesses *access.Attempts
 	// MaxBodyBytes limits a payload. 0 means DefaultMaxBodyBytes.
 	MaxBodyBytes int64
 	// MaxCalls limits the calls in progress of one hook, waiting ones included. 0
@@ -82,7 +85,6 @@ type Config struct {
 type Handler struct {
 	Config
 	hooks    atomic.Pointer[Hooks]
-	guesses  *access.Attempts
 	refused  *refusals.Log
 	byClient http.Handler
 
@@ -110,10 +112,13 @@ func New(c Config) (*Handler, error) {
 			return ctx, func(*calls.Call, int) {}
 		}
 	}
+	if c.Guesses == nil {
+		c.Guesses = access.NewAttempts()
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	h := &Handler{Config: c, guesses: access.NewAttempts(), refused: refusals.NewLog(), running: make(map[string]int)}
+	h := &Handler{Config: c, refused: refusals.NewLog(), running: make(map[string]int)}
 	h.Use(c.Hooks)
 	serve := http.Handler(http.HandlerFunc(h.serveClient))
 	if c.PassOn != nil {
@@ -167,7 +172,7 @@ func (h *Handler) serveStranger(w http.ResponseWriter, r *http.Request, hook *Ho
 	listener.Anyone(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var err error
 		switch {
-		case guessed && !h.guesses.Take(r.RemoteAddr):
+		case guessed && !h.Guesses.Take(r.RemoteAddr):
 			err = &refusal{
 				status: http.StatusTooManyRequests,
 				text:   "too many wrong secrets came from this address: try again later",
