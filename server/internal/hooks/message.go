@@ -47,8 +47,8 @@ type message struct {
 	shortened bool
 }
 
-// messageFields of Discord that payloads and templates can set. All others are
-// ignored, as Discord does.
+// discordFields are the fields of a message that payloads and templates can set. All
+// others are ignored, as Discord does.
 var discordFields = []string{
 	"content", "tts", "embeds", "components", "flags", "poll", "allowed_mentions",
 	"username", "avatar_url", "thread_name", "applied_tags",
@@ -146,7 +146,6 @@ func (m *message) embed(from map[string]any, left *int) map[string]any {
 		embed["author"] = author
 	}
 	take(embed, "title", text(from["title"]), maxTitle)
-	// Space for the fields and the footer, as far as the description is long.
 	take(embed, "description", text(from["description"]), maxDescription)
 	var fields []any
 	list, _ := from["fields"].([]any)
