@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/plainhttp"
 )
 
 // Discord's limits, in UTF-16 code units where they are of a text. Discord's
@@ -86,7 +87,7 @@ func newMessage(object map[string]any) (*message, error) {
 }
 
 func badField(name, what string) error {
-	return &refusal{status: http.StatusBadRequest, text: name + " must be " + what}
+	return &plainhttp.Refusal{Status: http.StatusBadRequest, Text: name + " must be " + what}
 }
 
 // empty reports whether nothing is left after fit that Discord would show.

@@ -9,6 +9,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/caller"
+	"discordproxy/server/internal/plainhttp"
 )
 
 // Queue stores messages that are sent later.
@@ -42,7 +43,7 @@ func Caller(hook string) string { return "hook " + hook }
 
 func (h *Handler) enqueue(ctx context.Context, hook *Hook, fields discord.Args, header http.Header, res *result) error {
 	if h.Queue == nil {
-		return &refusal{status: http.StatusServiceUnavailable, text: fmt.Sprintf("hook %s cannot queue messages here", hook.Name)}
+		return &plainhttp.Refusal{Status: http.StatusServiceUnavailable, Text: fmt.Sprintf("hook %s cannot queue messages here", hook.Name)}
 	}
 	if !caller.Of(ctx).Unmade.Keep() {
 		return discord.ContextError(ctx)

@@ -17,6 +17,8 @@ import (
 	"text/template/parse"
 	"unicode/utf8"
 
+	"discordproxy/server/internal/plainhttp"
+
 	"go.yaml.in/yaml/v4"
 )
 
@@ -159,7 +161,7 @@ func (h *Hook) render(p *payload) (*message, error) {
 	}
 	if err == nil && h.target.webhook == 0 && m.fields["components"] != nil {
 		// A button with the custom_id of another program would be the bot's.
-		return nil, &refusal{status: http.StatusBadRequest, text: "components need a webhook as the target of the hook"}
+		return nil, &plainhttp.Refusal{Status: http.StatusBadRequest, Text: "components need a webhook as the target of the hook"}
 	}
 	return m, err
 }
@@ -216,9 +218,9 @@ func (r *rendering) render(h *Hook, p *payload) (*message, error) {
 }
 
 func (r *rendering) failed(err error) error {
-	return &refusal{
-		status: http.StatusUnprocessableEntity,
-		text:   cut(fmt.Sprintf("template %s cannot render this payload: %v", r.name, err), 1000),
+	return &plainhttp.Refusal{
+		Status: http.StatusUnprocessableEntity,
+		Text:   cut(fmt.Sprintf("template %s cannot render this payload: %v", r.name, err), 1000),
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/plainhttp"
 	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
@@ -37,16 +38,19 @@ func withDeadline(ctx context.Context, h http.Header, standard time.Duration) (c
 	if text := h.Get(timeoutMsHeader); text != "" {
 		ms, err := strconv.ParseUint(text, 10, 64)
 		if err != nil || len(text) > 10 {
-			return nil, nil, &refusal{http.StatusBadRequest, timeoutMsHeader + " must be a number of milliseconds, from 0 to 9999999999"}
+			return nil, nil, &plainhttp.Refusal{
+				Status: http.StatusBadRequest,
+				Text:   timeoutMsHeader + " must be a number of milliseconds, from 0 to 9999999999",
+			}
 		}
 		timeout = time.Duration(ms) * time.Millisecond
 	}
 	if text := h.Get(timeoutHeader); text != "" {
 		within, err := parseTimeout(text)
 		if err != nil || within < 0 {
-			return nil, nil, &refusal{
-				http.StatusBadRequest,
-				timeoutHeader + " must be a number of seconds or a duration such as 1m30s, from 0 to 9999999 seconds",
+			return nil, nil, &plainhttp.Refusal{
+				Status: http.StatusBadRequest,
+				Text:   timeoutHeader + " must be a number of seconds or a duration such as 1m30s, from 0 to 9999999 seconds",
 			}
 		}
 		timeout = min(timeout, within)
@@ -99,15 +103,15 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	}
 	if status, ok := errors.AsType[*connect.Error](err); ok {
 		// The bodies of all requests together take too much.
-		return nil, &refusal{http.StatusServiceUnavailable, status.Message()}
+		return nil, &plainhttp.Refusal{Status: http.StatusServiceUnavailable, Text: status.Message()}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, &refusal{http.StatusRequestTimeout, "the request body did not arrive in time"}
+		return nil, &plainhttp.Refusal{Status: http.StatusRequestTimeout, Text: "the request body did not arrive in time"}
 	}
 	if r.Context().Err() != nil {
 		return nil, calls.StatusOfBody(r.Context(), err)
 	}
-	return nil, &refusal{http.StatusBadRequest, "the request body was cut off"}
+	return nil, &plainhttp.Refusal{Status: http.StatusBadRequest, Text: "the request body was cut off"}
 }
 
 // checkType refuses a body of a type that Discord's API does not accept. Pages of any
@@ -125,9 +129,9 @@ func checkType(r *discord.Request) error {
 		mediaType == "application/x-www-form-urlencoded":
 		return nil
 	}
-	return &refusal{
-		http.StatusUnsupportedMediaType,
-		fmt.Sprintf(
+	return &plainhttp.Refusal{
+		Status: http.StatusUnsupportedMediaType,
+		Text: fmt.Sprintf(
 			"Content-Type %.100q is not supported: send application/json, application/x-www-form-urlencoded or multipart/form-data",
 			contentType,
 		),
