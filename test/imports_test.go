@@ -166,7 +166,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/plainhttp", about: "what plain REST and incoming hooks have in common",
-		imports: []string{"server/internal/calls"},
+		imports: []string{"server/internal/access", "server/internal/calls"},
 	},
 	{
 		folder: "server/internal/health", about: "whether the server can serve calls, and if not, why",

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/hooks"
@@ -283,6 +285,11 @@ func TestBadRequests(t *testing.T) {
 				t.Errorf("%d %s", got.status, got.body)
 			}
 		})
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/hooks/ops", iotest.ErrReader(io.ErrUnexpectedEOF))
+	w := httptest.NewRecorder()
+	if s.handler.ServeHTTP(w, r); w.Code != 400 || !strings.Contains(w.Body.String(), "cut off") {
+		t.Errorf("half a body is answered %d %s", w.Code, w.Body)
 	}
 	if got := s.post("/hooks/ops", "x", "Content-Encoding", "gzip"); got.status != 415 {
 		t.Errorf("gzip is answered %d %s", got.status, got.body)

@@ -10,17 +10,12 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"discordproxy/server/internal/access"
-	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/plainhttp"
-
-	"connectrpc.com/connect"
 )
 
 // The formats of payloads.
@@ -71,7 +66,10 @@ func read(r *http.Request, limit int64) (*payload, error) {
 			Text:   fmt.Sprintf("Content-Encoding %.40q is not supported: send the body uncompressed", encoding),
 		}
 	}
-	body, err := readBody(r, limit)
+	body, err := plainhttp.ReadBody(r, limit, &plainhttp.Refusal{
+		Status: http.StatusRequestEntityTooLarge,
+		Text:   fmt.Sprintf("the body is too large: at most %d bytes are allowed", limit),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -118,34 +116,6 @@ func read(r *http.Request, limit int64) (*payload, error) {
 		Status: http.StatusUnsupportedMediaType,
 		Text:   fmt.Sprintf("Content-Type %.100q is not supported: send text/plain, application/json or a form", contentType),
 	}
-}
-
-func readBody(r *http.Request, limit int64) ([]byte, error) {
-	tooLarge := &plainhttp.Refusal{
-		Status: http.StatusRequestEntityTooLarge,
-		Text:   fmt.Sprintf("the body is too large: at most %d bytes are allowed", limit),
-	}
-	if r.ContentLength > limit {
-		return nil, tooLarge
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	switch {
-	case int64(len(body)) > limit:
-		return nil, tooLarge
-	case err == nil:
-		return body, nil
-	case errors.Is(err, access.ErrDenied):
-		return nil, err
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &plainhttp.Refusal{Status: http.StatusRequestTimeout, Text: "the body did not arrive in time"}
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, tooLarge
-	}
-	if status, ok := errors.AsType[*connect.Error](err); ok && r.Context().Err() == nil {
-		return nil, &plainhttp.Refusal{Status: http.StatusServiceUnavailable, Text: status.Message()}
-	}
-	return nil, calls.StatusOfBody(r.Context(), err)
 }
 
 func looksLikeJSON(body []byte) bool {

@@ -1,26 +1,19 @@
 package rest
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"mime"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
-	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/plainhttp"
 	"discordproxy/server/internal/rpc"
-
-	"connectrpc.com/connect"
 )
 
 // The headers by which a caller says how long it will wait: in milliseconds as
@@ -78,40 +71,6 @@ func parseTimeout(text string) (time.Duration, error) {
 		return 0, strconv.ErrRange
 	}
 	return time.Duration(seconds * float64(time.Second)), nil
-}
-
-// readBody reads the whole body, so that it can be sent again.
-func readBody(r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
-		return nil, tooLarge(limit)
-	}
-	var body bytes.Buffer
-	// What a client only says of its body must not take memory.
-	body.Grow(int(min(max(r.ContentLength, 0)+bytes.MinRead, 64<<10)))
-	_, err := body.ReadFrom(io.LimitReader(r.Body, limit+1))
-	switch {
-	case int64(body.Len()) > limit:
-		return nil, tooLarge(limit)
-	case err == nil:
-		return body.Bytes(), nil
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, tooLarge(limit)
-	}
-	if errors.Is(err, access.ErrDenied) {
-		return nil, err
-	}
-	if status, ok := errors.AsType[*connect.Error](err); ok {
-		// The bodies of all requests together take too much.
-		return nil, &plainhttp.Refusal{Status: http.StatusServiceUnavailable, Text: status.Message()}
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, &plainhttp.Refusal{Status: http.StatusRequestTimeout, Text: "the request body did not arrive in time"}
-	}
-	if r.Context().Err() != nil {
-		return nil, calls.StatusOfBody(r.Context(), err)
-	}
-	return nil, &plainhttp.Refusal{Status: http.StatusBadRequest, Text: "the request body was cut off"}
 }
 
 // checkType refuses a body of a type that Discord's API does not accept. Pages of any

@@ -296,7 +296,7 @@ func (h *handler) readRest(ctx context.Context, r *http.Request, req *discord.Re
 	if ctx.Err() != nil {
 		return calls.Status(ctx, ctx.Err())
 	}
-	if req.Body, err = readBody(r, h.MaxBodyBytes); err != nil {
+	if req.Body, err = plainhttp.ReadBody(r, h.MaxBodyBytes, tooLarge(h.MaxBodyBytes)); err != nil {
 		return err
 	}
 	if err := checkType(req); err != nil {
