@@ -454,8 +454,8 @@ const scenarios = several ? botScenarios : replica ? fleetScenarios : {
     }));
     await page.getByRole("button", { name: "Load", exact: true }).click();
     same(await page.getByLabel("Text", { exact: true }).inputValue(), "pasted", "the text that was pasted");
-    await page.getByLabel("Files").setInputFiles({ name: "note.txt", mimeType: "text/plain", buffer: Buffer.from("hello") });
-    await page.getByRole("button", { name: "Remove note.txt" }).waitFor();
+    await page.getByLabel("Files").setInputFiles(["note.txt", "list.txt"].map((name) => ({ name, mimeType: "text/plain", buffer: Buffer.from("hello") })));
+    await page.getByRole("button", { name: "Remove list.txt" }).waitFor();
     await page.getByText("Templates").click();
     await page.getByLabel("Template name").fill("alert");
     await page.getByRole("button", { name: "Save" }).click();
@@ -471,7 +471,7 @@ const scenarios = several ? botScenarios : replica ? fleetScenarios : {
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await page.getByText("Sent as message").waitFor();
     const stored = (await sandbox("GET", `channels/${channels[2]}/messages`)).at(-1);
-    same([stored.content, stored.embeds.map((e) => [e.title, e.color]), stored.attachments.map((a) => a.filename)], ["pasted", [["One", 255], ["Two", undefined]], ["note.txt"]], "the message at Discord");
+    same([stored.content, stored.embeds.map((e) => [e.title, e.color]), stored.attachments.map((a) => a.filename)], ["pasted", [["One", 255], ["Two", undefined]], ["note.txt", "list.txt"]], "the message at Discord");
     same(stored.components.map((row) => row.components.map((c) => [c.type, c.custom_id ?? c.url])), [[[2, "yes"], [2, "https://example.org"]], [[3, "pick"]]], "its components");
 
     // A template outlasts the page; an answer, through the outbox.

@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"discordproxy/server"
+	"discordproxy/server/internal/access"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -108,6 +110,18 @@ func TestBotsAccess(t *testing.T) {
 		within(t, func() error { return postText(t.Context(), r, "/hooks/siege/0123456789abcdef01234567") })
 		if err := postText(t.Context(), r, "/bots/second/hooks/siege/0123456789abcdef01234567"); err == nil {
 			t.Error("a hook of one bot was taken for another one's")
+		}
+		// Else the limit would show that there is a hook, and of another bot than the first.
+		began, tried := time.Now(), 0
+		for range 15 {
+			for _, path := range []string{"/hooks/siege/guess", "/hooks/unknown/guess"} {
+				if err := postText(t.Context(), r, path); err != nil && strings.Contains(err.Error(), "401") {
+					tried++
+				}
+			}
+		}
+		if more := int(time.Since(began) / access.AttemptInterval); tried == 0 || tried > 10+more {
+			t.Errorf("an address tried %d secrets of hooks", tried)
 		}
 	}
 	messages := f.sb.Messages(f.sb.World().General)

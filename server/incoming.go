@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/files"
 	"discordproxy/server/internal/hooks"
 )
@@ -125,7 +126,7 @@ func (h *incoming) botOf(path string) string {
 
 // openHooks reads the files of the hooks, which the gate then watches.
 func openHooks(c Config, g *gate) (*incoming, error) {
-	h := &incoming{config: hooks.Config{MaxCalls: (c.MaxQueue + 1) / 2}}
+	h := &incoming{config: hooks.Config{MaxCalls: (c.MaxQueue + 1) / 2, Guesses: access.NewAttempts()}}
 	if c.HooksFile == "" {
 		return h, nil
 	}

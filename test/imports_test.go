@@ -158,11 +158,15 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/hooks", about: "incoming hooks: payloads of scripts and tools, rendered as messages",
-		imports: []string{"server/internal/access", "server/internal/caller", "server/internal/calls", "server/internal/listener", "server/internal/refusals", "server/internal/rpc", "server/internal/strictyaml", "discord"},
+		imports: []string{"server/internal/access", "server/internal/caller", "server/internal/calls", "server/internal/listener", "server/internal/plainhttp", "server/internal/refusals", "server/internal/rpc", "server/internal/strictyaml", "discord"},
 	},
 	{
 		folder: "server/internal/rest", about: "plain REST: forwards requests to Discord's API",
-		imports: []string{"server/internal/access", "server/internal/caller", "server/internal/calls", "server/internal/listener", "server/internal/rpc", "discord"},
+		imports: []string{"server/internal/access", "server/internal/caller", "server/internal/calls", "server/internal/listener", "server/internal/plainhttp", "server/internal/rpc", "discord"},
+	},
+	{
+		folder: "server/internal/plainhttp", about: "what plain REST and incoming hooks have in common",
+		imports: []string{"server/internal/access", "server/internal/calls"},
 	},
 	{
 		folder: "server/internal/health", about: "whether the server can serve calls, and if not, why",

@@ -134,7 +134,7 @@ const request = (d: Draft) => ({
   embed: d.embeds.length === 1 ? embedsOf(d)[0] : undefined,
   embeds: d.embeds.length > 1 ? embedsOf(d) : [],
   components: componentsOf(d),
-  attachments: d.files.map((f, i) => ({ id: BigInt(i), filename: f.name, data: f.data })),
+  attachments: d.files.map((f) => ({ filename: f.name, data: f.data })),
   messageReference: d.reply ? { messageId: id(d.reply) } : undefined,
 });
 

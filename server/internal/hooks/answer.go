@@ -12,35 +12,13 @@ import (
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/plainhttp"
 	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
 )
 
-// refusal is the answer to a request that this package refuses.
-type refusal struct {
-	status int
-	text   string
-	after  time.Duration // until a repetition can succeed; 0 means unknown
-}
-
-func (r *refusal) Error() string { return r.text }
-
-func (r *refusal) code() connect.Code {
-	switch r.status {
-	case http.StatusUnauthorized:
-		return connect.CodeUnauthenticated
-	case http.StatusNotFound:
-		return connect.CodeNotFound
-	case http.StatusTooManyRequests:
-		return connect.CodeResourceExhausted
-	case http.StatusServiceUnavailable, http.StatusRequestTimeout:
-		return connect.CodeUnavailable
-	}
-	return connect.CodeInvalidArgument
-}
-
-var errUnknown = &refusal{status: http.StatusNotFound, text: "there is no hook of this name: see the file of --hooks-file"}
+var errUnknown = &plainhttp.Refusal{Status: http.StatusNotFound, Text: "there is no hook of this name: see the file of --hooks-file"}
 
 // answer is a status with a body that becomes JSON.
 type answer struct {
@@ -67,8 +45,8 @@ type fieldFailure struct {
 
 // refuse returns the answer to a request that failed.
 func refuse(ctx context.Context, err error) answer {
-	if r, ok := errors.AsType[*refusal](err); ok {
-		return answer{r.status, failure{Message: r.text}, r.code().String(), r.after}
+	if r, ok := errors.AsType[*plainhttp.Refusal](err); ok {
+		return answer{r.Status, failure{Message: r.Text}, r.Code().String(), r.After}
 	}
 	if errors.Is(err, access.ErrDenied) {
 		status, after := access.Describe(err)

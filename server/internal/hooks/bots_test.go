@@ -76,7 +76,8 @@ func TestInvalidBots(t *testing.T) {
 }
 
 // TestHooksOfOtherBots: a client uses the hooks of its bots only. One that may not use
-// hooks at all cannot tell which there are, and a secret works without any right.
+// hooks at all cannot tell which there are, nor can one that guesses secrets, and a secret
+// works without any right.
 func TestHooksOfOtherBots(t *testing.T) {
 	keys, hashes := make(map[string]string), make(map[string]string)
 	for _, name := range []string{"main", "games", "nohooks", "strict"} {
@@ -153,6 +154,12 @@ func TestHooksOfOtherBots(t *testing.T) {
 				if status, text := ask(path, keys[client]); status != wantStatus || text != wantText || status < 400 {
 					t.Errorf("%s: %s of %q is answered %d %s, an unknown hook %d %s", what, path, client, status, text, wantStatus, wantText)
 				}
+			}
+		}
+		wantStatus, wantText := ask("/hooks/other/guess", "")
+		for _, path := range []string{"/hooks/ops/guess", "/hooks/sec/guess"} {
+			if status, text := ask(path, ""); status != wantStatus || text != wantText || status != http.StatusUnauthorized {
+				t.Errorf("%s: %s is answered %d %s, an unknown hook %d %s", what, path, status, text, wantStatus, wantText)
 			}
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/plainhttp"
 	"discordproxy/server/internal/refusals"
 	"discordproxy/server/internal/rpc"
 )
@@ -61,18 +62,20 @@ type Config struct {
 	// without a secret. The right to its bot is checked after the right to hooks: clients
 	// without the latter do not learn which hooks there are.
 	Access *access.Guard
+	// Guesses limits wrong secrets. Handlers of several bots share it, or the limit would
+	// show whose hook a name is. Nil means one of the handler's own.
+	Guesses *access.Attempts
 	// MaxBodyBytes limits a payload. 0 means DefaultMaxBodyBytes.
 	MaxBodyBytes int64
 	// MaxCalls limits the calls in progress of one hook, waiting ones included. 0
 	// means DefaultMaxCalls.
 	MaxCalls int
-	// Ready returns nil if calls can be accepted, or else the reason, which is shown to
-	// callers. Nil means always.
-	Ready func() error
+	// Ready decides whether messages can be sent.
+	Ready plainhttp.Ready
 	// Observers are notified of every call.
 	Observers calls.Observers
-	// Trace begins the trace of a request, as in rest.Config. Nil means none.
-	Trace func(context.Context, http.Header) (context.Context, func(*calls.Call, int))
+	// Trace traces the requests.
+	Trace plainhttp.Trace
 	// Logger receives panics and the number of refusals that were not logged. Nil
 	// means slog.Default().
 	Logger *slog.Logger
@@ -82,7 +85,6 @@ type Config struct {
 type Handler struct {
 	Config
 	hooks    atomic.Pointer[Hooks]
-	guesses  *access.Attempts
 	refused  *refusals.Log
 	byClient http.Handler
 
@@ -102,18 +104,13 @@ func New(c Config) (*Handler, error) {
 	}
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
 	c.MaxCalls = cmp.Or(c.MaxCalls, DefaultMaxCalls)
-	if c.Ready == nil {
-		c.Ready = func() error { return nil }
-	}
-	if c.Trace == nil {
-		c.Trace = func(ctx context.Context, _ http.Header) (context.Context, func(*calls.Call, int)) {
-			return ctx, func(*calls.Call, int) {}
-		}
+	if c.Guesses == nil {
+		c.Guesses = access.NewAttempts()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	h := &Handler{Config: c, guesses: access.NewAttempts(), refused: refusals.NewLog(), running: make(map[string]int)}
+	h := &Handler{Config: c, refused: refusals.NewLog(), running: make(map[string]int)}
 	h.Use(c.Hooks)
 	serve := http.Handler(http.HandlerFunc(h.serveClient))
 	if c.PassOn != nil {
@@ -167,20 +164,22 @@ func (h *Handler) serveStranger(w http.ResponseWriter, r *http.Request, hook *Ho
 	listener.Anyone(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var err error
 		switch {
-		case guessed && !h.guesses.Take(r.RemoteAddr):
-			err = &refusal{
-				status: http.StatusTooManyRequests,
-				text:   "too many wrong secrets came from this address: try again later",
-				after:  access.AttemptInterval,
+		case guessed && !h.Guesses.Take(r.RemoteAddr):
+			err = &plainhttp.Refusal{
+				Status: http.StatusTooManyRequests,
+				Text:   "too many wrong secrets came from this address: try again later",
+				After:  access.AttemptInterval,
 			}
+		case h.Access != nil: // strangers do not learn which hooks there are
+			err = &plainhttp.Refusal{Status: http.StatusUnauthorized, Text: "there is no hook of this name with this secret"}
 		case hook == nil:
 			err = errUnknown
 		case guessed:
-			err = &refusal{status: http.StatusUnauthorized, text: "the secret is not the one of this hook"}
+			err = &plainhttp.Refusal{Status: http.StatusUnauthorized, Text: "the secret is not the one of this hook"}
 		default:
-			err = &refusal{
-				status: http.StatusUnauthorized,
-				text:   "this hook needs its secret: POST /hooks/NAME/SECRET, or a header Authorization: Bearer SECRET",
+			err = &plainhttp.Refusal{
+				Status: http.StatusUnauthorized,
+				Text:   "this hook needs its secret: POST /hooks/NAME/SECRET, or a header Authorization: Bearer SECRET",
 			}
 		}
 		allowed, omitted := h.refused.Allow(r.RemoteAddr)
@@ -226,7 +225,7 @@ func (h *Handler) serveHook(w http.ResponseWriter, r *http.Request, hook *Hook) 
 // An empty name is that of an unknown hook.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, name string, serve func(context.Context, *calls.Call) (*result, error)) {
 	call := &calls.Call{Method: "POST /hooks/" + cmp.Or(name, "{other}"), Protocol: Protocol}
-	ctx, traced := h.Trace(r.Context(), r.Header)
+	ctx, traced := h.Trace.Begin(r.Context(), r.Header)
 	ctx, end := h.Observers.Begin(ctx, call)
 	result, err := serve(ctx, call)
 	var out answer
@@ -280,14 +279,17 @@ func (h *Handler) serve(ctx context.Context, call *calls.Call, r *http.Request, 
 		return nil, err
 	}
 	if r.Method != http.MethodPost && r.Method != http.MethodPut {
-		return nil, &refusal{status: http.StatusMethodNotAllowed, text: "use POST: method " + refusals.Shorten(r.Method) + " is not supported"}
+		return nil, &plainhttp.Refusal{
+			Status: http.StatusMethodNotAllowed,
+			Text:   "use POST: method " + refusals.Shorten(r.Method) + " is not supported",
+		}
 	}
 	preview, err := isPreview(r)
 	if err != nil {
 		return nil, err
 	}
-	if reason := h.Ready(); reason != nil && !preview && !hook.queue {
-		return nil, &refusal{status: http.StatusServiceUnavailable, text: reason.Error()}
+	if err := h.Ready.Refusal(); err != nil && !preview && !hook.queue {
+		return nil, err
 	}
 	leave, err := h.enter(hook)
 	if err != nil {
@@ -303,14 +305,13 @@ func (h *Handler) serve(ctx context.Context, call *calls.Call, r *http.Request, 
 	if err != nil {
 		return nil, err
 	}
-	res = &result{Hook: hook.Name, Format: p.format}
+	res = &result{Hook: hook.Name, Format: p.format, Shortened: m.fit()}
 	if m.empty() {
 		if p.isEvent() {
 			return res, nil
 		}
-		return nil, &refusal{status: http.StatusBadRequest, text: "the payload holds no text to send"}
+		return nil, &plainhttp.Refusal{Status: http.StatusBadRequest, Text: "the payload holds no text to send"}
 	}
-	res.Shortened = m.fit()
 	m.restrict(hook)
 	if preview {
 		res.Message = m.fields
@@ -341,10 +342,10 @@ func (h *Handler) enter(hook *Hook) (leave func(), err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.running[hook.Name] >= h.MaxCalls {
-		return nil, &refusal{
-			status: http.StatusTooManyRequests,
-			after:  1e9,
-			text:   fmt.Sprintf("hook %s has %d calls in progress already, which is its limit", hook.Name, h.MaxCalls),
+		return nil, &plainhttp.Refusal{
+			Status: http.StatusTooManyRequests,
+			After:  1e9,
+			Text:   fmt.Sprintf("hook %s has %d calls in progress already, which is its limit", hook.Name, h.MaxCalls),
 		}
 	}
 	h.running[hook.Name]++
@@ -367,9 +368,9 @@ func isPreview(r *http.Request) (preview bool, err error) {
 		case "preview", "preview=", "preview=1", "preview=true":
 			preview = true
 		default:
-			return false, &refusal{
-				status: http.StatusBadRequest,
-				text:   "the query can only be ?preview, which answers the message without sending it, and wait",
+			return false, &plainhttp.Refusal{
+				Status: http.StatusBadRequest,
+				Text:   "the query can only be ?preview, which answers the message without sending it, and wait",
 			}
 		}
 	}

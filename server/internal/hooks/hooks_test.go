@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/hooks"
@@ -271,6 +273,9 @@ func TestBadRequests(t *testing.T) {
 		{"content", "POST", "/hooks/ops", js, `{"content":["x"]}`, 400, "content must be a text"},
 		{"components", "POST", "/hooks/ops", js, `{"components":[{"type":1}]}`, 400, "webhook"},
 		{"nothing to say", "POST", "/hooks/ops", js, `{"content":" "}`, 400, "no text"},
+		{"an empty embed", "POST", "/hooks/ops", js, `{"embeds":[{}]}`, 400, "no text"},
+		{"an embed of nothing but a color", "POST", "/hooks/ops", js, `{"content":" ","embeds":[{"color":1,"title":" "}]}`, 400, "no text"},
+		{"a picture that Discord cannot reach", "POST", "/hooks/ops?preview", js, `{"embeds":[{"image":{"url":"http://grafana:3000/a.png"}}]}`, 400, "no text"},
 		{"attachments", "POST", "/hooks/ops", js, `{"text":"a","attachments":[1]}`, 400, "attachments must be"},
 		{"a template", "POST", "/hooks/ops", js, `{"object_kind":"issue","project":1,"object_attributes":"x"}`, 422, "template gitlab"},
 	} {
@@ -280,6 +285,11 @@ func TestBadRequests(t *testing.T) {
 				t.Errorf("%d %s", got.status, got.body)
 			}
 		})
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/hooks/ops", iotest.ErrReader(io.ErrUnexpectedEOF))
+	w := httptest.NewRecorder()
+	if s.handler.ServeHTTP(w, r); w.Code != 400 || !strings.Contains(w.Body.String(), "cut off") {
+		t.Errorf("half a body is answered %d %s", w.Code, w.Body)
 	}
 	if got := s.post("/hooks/ops", "x", "Content-Encoding", "gzip"); got.status != 415 {
 		t.Errorf("gzip is answered %d %s", got.status, got.body)

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/plainhttp"
 )
 
 // Discord's limits, in UTF-16 code units where they are of a text. Discord's
@@ -47,8 +48,8 @@ type message struct {
 	shortened bool
 }
 
-// messageFields of Discord that payloads and templates can set. All others are
-// ignored, as Discord does.
+// discordFields are the fields of a message that payloads and templates can set. All
+// others are ignored, as Discord does.
 var discordFields = []string{
 	"content", "tts", "embeds", "components", "flags", "poll", "allowed_mentions",
 	"username", "avatar_url", "thread_name", "applied_tags",
@@ -86,20 +87,13 @@ func newMessage(object map[string]any) (*message, error) {
 }
 
 func badField(name, what string) error {
-	return &refusal{status: http.StatusBadRequest, text: name + " must be " + what}
+	return &plainhttp.Refusal{Status: http.StatusBadRequest, Text: name + " must be " + what}
 }
 
+// empty reports whether nothing is left after fit that Discord would show.
 func (m *message) empty() bool {
-	content, _ := m.fields["content"].(string)
-	if strings.TrimSpace(content) != "" || m.fields["poll"] != nil {
-		return false
-	}
-	for _, name := range []string{"embeds", "components"} {
-		if list, ok := m.fields[name].([]any); ok && len(list) > 0 {
-			return false
-		}
-	}
-	return true
+	components, _ := m.fields["components"].([]any)
+	return m.fields["content"] == nil && m.fields["embeds"] == nil && m.fields["poll"] == nil && len(components) == 0
 }
 
 // fit cuts the message to Discord's limits, leaves out what Discord would refuse
@@ -114,13 +108,14 @@ func (m *message) fit() (shortened bool) {
 	var fitting []any
 	for _, element := range list {
 		embed := m.embed(element.(map[string]any), &left)
-		switch {
-		case len(embed) == 0:
-		case len(fitting) == maxEmbeds:
-			m.shortened = true
-		default:
-			fitting = append(fitting, embed)
+		if len(embed) == 0 {
+			continue
 		}
+		if len(fitting) == maxEmbeds {
+			m.shortened = true
+			break
+		}
+		fitting = append(fitting, embed)
 	}
 	delete(m.fields, "embeds")
 	if len(fitting) > 0 {
@@ -152,7 +147,6 @@ func (m *message) embed(from map[string]any, left *int) map[string]any {
 		embed["author"] = author
 	}
 	take(embed, "title", text(from["title"]), maxTitle)
-	// Space for the fields and the footer, as far as the description is long.
 	take(embed, "description", text(from["description"]), maxDescription)
 	var fields []any
 	list, _ := from["fields"].([]any)

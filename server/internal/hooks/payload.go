@@ -10,16 +10,12 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"discordproxy/server/internal/access"
-	"discordproxy/server/internal/calls"
-
-	"connectrpc.com/connect"
+	"discordproxy/server/internal/plainhttp"
 )
 
 // The formats of payloads.
@@ -65,26 +61,32 @@ func (p *payload) isEvent() bool { return p.event != "" }
 // read reads the payload of a request.
 func read(r *http.Request, limit int64) (*payload, error) {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, &refusal{
-			status: http.StatusUnsupportedMediaType,
-			text:   fmt.Sprintf("Content-Encoding %.40q is not supported: send the body uncompressed", encoding),
+		return nil, &plainhttp.Refusal{
+			Status: http.StatusUnsupportedMediaType,
+			Text:   fmt.Sprintf("Content-Encoding %.40q is not supported: send the body uncompressed", encoding),
 		}
 	}
-	body, err := readBody(r, limit)
+	body, err := plainhttp.ReadBody(r, limit, &plainhttp.Refusal{
+		Status: http.StatusRequestEntityTooLarge,
+		Text:   fmt.Sprintf("the body is too large: at most %d bytes are allowed", limit),
+	})
 	if err != nil {
 		return nil, err
 	}
 	body = bytes.TrimPrefix(body, []byte("\uFEFF")) // programs of Windows begin texts with it
 	if !utf8.Valid(body) {
-		return nil, &refusal{status: http.StatusBadRequest, text: "the body is not text in UTF-8"}
+		return nil, &plainhttp.Refusal{Status: http.StatusBadRequest, Text: "the body is not text in UTF-8"}
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return nil, &refusal{status: http.StatusBadRequest, text: "the body is empty: send a text, a form or JSON"}
+		return nil, &plainhttp.Refusal{Status: http.StatusBadRequest, Text: "the body is empty: send a text, a form or JSON"}
 	}
 	contentType := r.Header.Get("Content-Type")
 	mediaType, parameters, err := mime.ParseMediaType(contentType)
 	if contentType != "" && err != nil {
-		return nil, &refusal{status: http.StatusUnsupportedMediaType, text: fmt.Sprintf("Content-Type %.100q cannot be read", contentType)}
+		return nil, &plainhttp.Refusal{
+			Status: http.StatusUnsupportedMediaType,
+			Text:   fmt.Sprintf("Content-Type %.100q cannot be read", contentType),
+		}
 	}
 	switch {
 	case mediaType == "application/json", strings.HasSuffix(mediaType, "+json"):
@@ -110,38 +112,10 @@ func read(r *http.Request, limit int64) (*payload, error) {
 	case mediaType == "", mediaType == "application/octet-stream":
 		return readUnknown(body, r.Header), nil
 	}
-	return nil, &refusal{
-		status: http.StatusUnsupportedMediaType,
-		text:   fmt.Sprintf("Content-Type %.100q is not supported: send text/plain, application/json or a form", contentType),
+	return nil, &plainhttp.Refusal{
+		Status: http.StatusUnsupportedMediaType,
+		Text:   fmt.Sprintf("Content-Type %.100q is not supported: send text/plain, application/json or a form", contentType),
 	}
-}
-
-func readBody(r *http.Request, limit int64) ([]byte, error) {
-	tooLarge := &refusal{
-		status: http.StatusRequestEntityTooLarge,
-		text:   fmt.Sprintf("the body is too large: at most %d bytes are allowed", limit),
-	}
-	if r.ContentLength > limit {
-		return nil, tooLarge
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	switch {
-	case int64(len(body)) > limit:
-		return nil, tooLarge
-	case err == nil:
-		return body, nil
-	case errors.Is(err, access.ErrDenied):
-		return nil, err
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &refusal{status: http.StatusRequestTimeout, text: "the body did not arrive in time"}
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, tooLarge
-	}
-	if status, ok := errors.AsType[*connect.Error](err); ok && r.Context().Err() == nil {
-		return nil, &refusal{status: http.StatusServiceUnavailable, text: status.Message()}
-	}
-	return nil, calls.StatusOfBody(r.Context(), err)
 }
 
 func looksLikeJSON(body []byte) bool {
@@ -175,7 +149,7 @@ func readJSON(body []byte, header http.Header) (*payload, error) {
 		} else if errors.Is(err, io.ErrUnexpectedEOF) {
 			at, err = int64(len(body)), errors.New("it ends too early")
 		}
-		return nil, &refusal{status: http.StatusBadRequest, text: fmt.Sprintf("the body is not valid JSON at byte %d: %v", at, err)}
+		return nil, &plainhttp.Refusal{Status: http.StatusBadRequest, Text: fmt.Sprintf("the body is not valid JSON at byte %d: %v", at, err)}
 	}
 	p := &payload{data: plain(data)}
 	p.recognize(header)
@@ -321,7 +295,7 @@ func formFields(body []byte) (map[string]any, bool) {
 }
 
 func multipartFields(body []byte, boundary string) (map[string]any, error) {
-	broken := &refusal{status: http.StatusBadRequest, text: "the form of type multipart/form-data cannot be read"}
+	broken := &plainhttp.Refusal{Status: http.StatusBadRequest, Text: "the form of type multipart/form-data cannot be read"}
 	if boundary == "" {
 		return nil, broken
 	}
@@ -336,9 +310,9 @@ func multipartFields(body []byte, boundary string) (map[string]any, error) {
 			return nil, broken
 		}
 		if part.FileName() != "" {
-			return nil, &refusal{
-				status: http.StatusUnsupportedMediaType,
-				text:   fmt.Sprintf("field %.64q of the form is a file, which hooks do not support: use /api/webhooks/ID/TOKEN", part.FormName()),
+			return nil, &plainhttp.Refusal{
+				Status: http.StatusUnsupportedMediaType,
+				Text:   fmt.Sprintf("field %.64q of the form is a file, which hooks do not support: use /api/webhooks/ID/TOKEN", part.FormName()),
 			}
 		}
 		value, err := io.ReadAll(part)
@@ -354,9 +328,9 @@ func readForm(fields map[string]any, header http.Header) (*payload, error) {
 		if text, ok := fields[name].(string); ok {
 			p, err := readJSON([]byte(text), header)
 			if err != nil {
-				return nil, &refusal{
-					status: http.StatusBadRequest,
-					text:   "field " + name + " of the form: " + strings.TrimPrefix(err.Error(), "the body "),
+				return nil, &plainhttp.Refusal{
+					Status: http.StatusBadRequest,
+					Text:   "field " + name + " of the form: " + strings.TrimPrefix(err.Error(), "the body "),
 				}
 			}
 			return p, nil
@@ -369,7 +343,7 @@ func readForm(fields map[string]any, header http.Header) (*payload, error) {
 		}, nil
 	}
 	if !hasMessage(fields) {
-		return nil, &refusal{status: http.StatusBadRequest, text: "the form has none of the fields " + strings.Join(knownFields, ", ")}
+		return nil, &plainhttp.Refusal{Status: http.StatusBadRequest, Text: "the form has none of the fields " + strings.Join(knownFields, ", ")}
 	}
 	if text, ok := fields["priority"].(string); ok {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {

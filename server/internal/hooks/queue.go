@@ -2,11 +2,14 @@ package hooks
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
 	"net/http"
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/caller"
+	"discordproxy/server/internal/plainhttp"
 )
 
 // Queue stores messages that are sent later.
@@ -40,7 +43,7 @@ func Caller(hook string) string { return "hook " + hook }
 
 func (h *Handler) enqueue(ctx context.Context, hook *Hook, fields discord.Args, header http.Header, res *result) error {
 	if h.Queue == nil {
-		return &refusal{status: http.StatusServiceUnavailable, text: fmt.Sprintf("hook %s cannot queue messages here", hook.Name)}
+		return &plainhttp.Refusal{Status: http.StatusServiceUnavailable, Text: fmt.Sprintf("hook %s cannot queue messages here", hook.Name)}
 	}
 	if !caller.Of(ctx).Unmade.Keep() {
 		return discord.ContextError(ctx)
@@ -67,4 +70,25 @@ func (h *Handler) MayPost(hook, target string) error {
 		return fmt.Errorf("hook %s no longer posts to %s", hook, target)
 	}
 	return nil
+}
+
+// deliveryHeaders name a delivery, the same one when it is repeated.
+var deliveryHeaders = []string{"Idempotency-Key", "X-Gitea-Delivery", "X-Forgejo-Delivery", "X-Github-Delivery", "X-Gitlab-Event-Uuid"}
+
+// deliveryOf returns a text that a repeated delivery has again, or "" if the sender does
+// not name its deliveries.
+func deliveryOf(hook *Hook, header http.Header) string {
+	for _, name := range deliveryHeaders {
+		if id := header.Get(name); id != "" {
+			sum := sha256.Sum256([]byte(hook.Name + "\x00" + name + "\x00" + id))
+			return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
+		}
+	}
+	return ""
+}
+
+// nonceOf returns the nonce of the message of a delivery, or "" if that has no name.
+func nonceOf(hook *Hook, header http.Header) string {
+	id := deliveryOf(hook, header)
+	return id[:min(len(id), discord.MaxNonceLength)]
 }

@@ -17,6 +17,8 @@ import (
 	"text/template/parse"
 	"unicode/utf8"
 
+	"discordproxy/server/internal/plainhttp"
+
 	"go.yaml.in/yaml/v4"
 )
 
@@ -159,7 +161,7 @@ func (h *Hook) render(p *payload) (*message, error) {
 	}
 	if err == nil && h.target.webhook == 0 && m.fields["components"] != nil {
 		// A button with the custom_id of another program would be the bot's.
-		return nil, &refusal{status: http.StatusBadRequest, text: "components need a webhook as the target of the hook"}
+		return nil, &plainhttp.Refusal{Status: http.StatusBadRequest, Text: "components need a webhook as the target of the hook"}
 	}
 	return m, err
 }
@@ -216,9 +218,9 @@ func (r *rendering) render(h *Hook, p *payload) (*message, error) {
 }
 
 func (r *rendering) failed(err error) error {
-	return &refusal{
-		status: http.StatusUnprocessableEntity,
-		text:   cut(fmt.Sprintf("template %s cannot render this payload: %v", r.name, err), 1000),
+	return &plainhttp.Refusal{
+		Status: http.StatusUnprocessableEntity,
+		Text:   cut(fmt.Sprintf("template %s cannot render this payload: %v", r.name, err), 1000),
 	}
 }
 
@@ -338,13 +340,46 @@ func printf(format string, list ...any) string {
 	return fmt.Sprintf(format, list...)
 }
 
+// pretty returns indented JSON, or the beginning if it is longer than a template may
+// write: in lists of many levels, nearly all of it would be spaces.
 func pretty(v any) (string, error) {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	err := encoder.Encode(v)
-	return strings.TrimSpace(out.String()), err
+	compact, err := quote(v)
+	var out strings.Builder
+	level, quoted := 0, false
+	line := func() { out.WriteString("\n" + strings.Repeat("  ", level)) }
+	for i := 0; i < len(compact) && out.Len() <= maxOutput; i++ {
+		c := compact[i]
+		switch {
+		case quoted:
+			if c == '\\' {
+				out.WriteByte(c)
+				i++
+				c = compact[i]
+			} else {
+				quoted = c != '"'
+			}
+		case c == '"':
+			quoted = true
+		case (c == '}' || c == ']') && compact[i-1] != c-2: // not empty
+			level--
+			line()
+		case c == '}' || c == ']':
+			level--
+		}
+		out.WriteByte(c)
+		switch {
+		case quoted:
+		case c == ':':
+			out.WriteByte(' ')
+		case c == ',':
+			line()
+		case c == '{' || c == '[':
+			if level++; compact[i+1] != c+2 {
+				line()
+			}
+		}
+	}
+	return out.String(), err
 }
 
 // get returns what is at a path with dots below a value, or nil if there is none.

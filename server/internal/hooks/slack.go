@@ -2,9 +2,25 @@ package hooks
 
 import (
 	"fmt"
+	"iter"
 	"regexp"
 	"strings"
 )
+
+// Limits of what is read of a payload for Slack, so that the conversion of any payload ends
+// soon. Discord shows far less.
+const (
+	maxSlackText     = 128 << 10 // bytes
+	maxSlackElements = 2_000     // of all lists
+	maxSlackLevels   = 5         // of rich text; Slack has 3
+)
+
+// slackReader reads a payload for Slack within the limits.
+type slackReader struct {
+	bytes, elements int // that are left
+	// shortened is whether something was not read.
+	shortened bool
+}
 
 // fromSlack makes a message of a payload for Slack's incoming webhooks: text,
 // attachments, and the blocks that hold text, pictures or links.
@@ -17,6 +33,10 @@ func fromSlack(object map[string]any) (*message, error) {
 			}
 		}
 	}
+	attachments, _ := object["attachments"].([]any)
+	if len(attachments) != len(asObjects(attachments)) {
+		return nil, badField("attachments", "a list of objects")
+	}
 	if _, ok := object["text"].(map[string]any); ok {
 		return nil, badField("text", "a text")
 	}
@@ -26,41 +46,67 @@ func fromSlack(object map[string]any) (*message, error) {
 			out[ours] = value
 		}
 	}
-	content, pictures := blocks(object["blocks"])
+	r := &slackReader{bytes: maxSlackText, elements: maxSlackElements}
+	content, embeds := r.blocks(object["blocks"])
 	if content == "" {
-		content = fromMrkdwn(text(object["text"])) // with blocks it is the text of notifications
+		content = fromMrkdwn(r.text(object["text"])) // with blocks it is the text of notifications
 	}
-	embeds := pictures
-	list, _ := object["attachments"].([]any)
-	for _, element := range list {
-		a, ok := element.(map[string]any)
-		if !ok {
-			return nil, badField("attachments", "a list of objects")
+	lines := []string{content}
+	for a := range r.objects(object["attachments"]) {
+		if pretext := fromMrkdwn(r.text(a["pretext"])); pretext != "" {
+			lines = append(lines, pretext)
 		}
-		pretext := fromMrkdwn(text(a["pretext"]))
-		if pretext != "" {
-			content = strings.Trim(content+"\n"+pretext, "\n")
-		}
-		embeds = append(embeds, attachment(a))
+		embeds = append(embeds, r.attachment(a))
 	}
-	out["content"], out["embeds"] = content, embeds
-	return newMessage(out)
+	out["content"], out["embeds"] = strings.Trim(strings.Join(lines, "\n"), "\n"), embeds
+	m, err := newMessage(out)
+	if err == nil {
+		m.shortened = r.shortened
+	}
+	return m, err
+}
+
+// text returns a scalar as a text, as far as the limit allows.
+func (r *slackReader) text(v any) string {
+	s := text(v)
+	if len(s) > r.bytes {
+		s, r.shortened = strings.ToValidUTF8(s[:r.bytes], ""), true
+	}
+	r.bytes -= len(s)
+	return s
+}
+
+// objects yields the objects of a list, as far as the limit allows.
+func (r *slackReader) objects(v any) iter.Seq[map[string]any] {
+	list, _ := v.([]any)
+	return func(yield func(map[string]any) bool) {
+		for _, element := range list {
+			if r.elements == 0 {
+				r.shortened = true
+				return
+			}
+			r.elements--
+			if object, ok := element.(map[string]any); ok && !yield(object) {
+				return
+			}
+		}
+	}
 }
 
 // slackColors are Slack's names of colors.
 var slackColors = map[string]int{"good": colorGood, "warning": colorWarning, "danger": colorBad}
 
-func attachment(a map[string]any) map[string]any {
-	description := fromMrkdwn(text(a["text"]))
-	inner, _ := blocks(a["blocks"])
+func (r *slackReader) attachment(a map[string]any) map[string]any {
+	description := fromMrkdwn(r.text(a["text"]))
+	inner, _ := r.blocks(a["blocks"])
 	description = strings.Trim(description+"\n"+inner, "\n")
 	if description == "" && text(a["title"]) == "" && a["fields"] == nil {
-		description = text(a["fallback"])
+		description = r.text(a["fallback"])
 	}
 	embed := map[string]any{
-		"title": unescape(text(a["title"])), "url": a["title_link"], "description": description, "timestamp": a["ts"],
-		"author":    map[string]any{"name": text(a["author_name"]), "url": a["author_link"], "icon_url": a["author_icon"]},
-		"footer":    map[string]any{"text": unescape(text(a["footer"])), "icon_url": a["footer_icon"]},
+		"title": unescape(r.text(a["title"])), "url": a["title_link"], "description": description, "timestamp": a["ts"],
+		"author":    map[string]any{"name": r.text(a["author_name"]), "url": a["author_link"], "icon_url": a["author_icon"]},
+		"footer":    map[string]any{"text": unescape(r.text(a["footer"])), "icon_url": a["footer_icon"]},
 		"image":     map[string]any{"url": a["image_url"]},
 		"thumbnail": map[string]any{"url": a["thumb_url"]},
 	}
@@ -71,106 +117,97 @@ func attachment(a map[string]any) map[string]any {
 		embed["color"] = "#" + strings.TrimPrefix(color, "#")
 	}
 	var fields []any
-	list, _ := a["fields"].([]any)
-	for _, element := range list {
-		if f, ok := element.(map[string]any); ok {
-			fields = append(fields, map[string]any{
-				"name": unescape(text(f["title"])), "value": fromMrkdwn(text(f["value"])), "inline": f["short"],
-			})
-		}
+	for f := range r.objects(a["fields"]) {
+		fields = append(fields, map[string]any{
+			"name": unescape(r.text(f["title"])), "value": fromMrkdwn(r.text(f["value"])), "inline": f["short"],
+		})
 	}
 	embed["fields"] = fields
 	return embed
 }
 
 // blocks returns the text of blocks, and their pictures as embeds.
-func blocks(v any) (content string, pictures []any) {
+func (r *slackReader) blocks(v any) (content string, pictures []any) {
 	var lines []string
-	list, _ := v.([]any)
-	for _, element := range list {
-		b, ok := element.(map[string]any)
-		if !ok {
-			continue
-		}
-		switch text(b["type"]) {
+	for b := range r.objects(v) {
+		switch b["type"] {
 		case "header":
-			lines = append(lines, "## "+textObject(b["text"]))
+			lines = append(lines, "## "+r.textObject(b["text"]))
 		case "section":
-			lines = append(lines, textObject(b["text"]))
-			fields, _ := b["fields"].([]any)
-			for _, f := range fields {
-				lines = append(lines, textObject(f))
+			lines = append(lines, r.textObject(b["text"]))
+			for f := range r.objects(b["fields"]) {
+				lines = append(lines, r.textObject(f))
 			}
 		case "context":
 			var parts []string
-			elements, _ := b["elements"].([]any)
-			for _, e := range elements {
-				parts = append(parts, textObject(e))
+			for e := range r.objects(b["elements"]) {
+				parts = append(parts, r.textObject(e))
 			}
 			lines = append(lines, "-# "+strings.Join(parts, " "))
 		case "actions":
-			elements, _ := b["elements"].([]any)
-			for _, e := range elements {
-				if button, ok := e.(map[string]any); ok && goodURL(text(button["url"])) {
-					lines = append(lines, fmt.Sprintf("[%s](%s)", textObject(button["text"]), text(button["url"])))
+			for button := range r.objects(b["elements"]) {
+				if address := text(button["url"]); goodURL(address) {
+					lines = append(lines, fmt.Sprintf("[%s](%s)", r.textObject(button["text"]), address))
 				}
 			}
 		case "image":
-			pictures = append(pictures, map[string]any{"title": textObject(b["title"]), "image": map[string]any{"url": b["image_url"]}})
+			pictures = append(pictures, map[string]any{"title": r.textObject(b["title"]), "image": map[string]any{"url": b["image_url"]}})
 		case "markdown":
-			lines = append(lines, text(b["text"]))
+			lines = append(lines, r.text(b["text"]))
 		case "rich_text":
-			lines = append(lines, richText(b))
+			lines = append(lines, r.richText(b, maxSlackLevels))
 		}
 	}
 	var kept []string
 	for _, line := range lines {
-		if strings.TrimSpace(strings.TrimLeft(line, "#- ")) != "" {
+		if strings.TrimSpace(strings.TrimLeft(line, "#-> ")) != "" {
 			kept = append(kept, line)
 		}
 	}
 	return strings.Join(kept, "\n"), pictures
 }
 
-// richText returns the text of a rich_text block or of a part of one.
+// richText returns the text of a rich_text block or of a part of one, down to some levels
+// of parts: each can make every line longer.
 // https://api.slack.com/reference/block-kit/blocks#rich_text
-func richText(part map[string]any) string {
+func (r *slackReader) richText(part map[string]any, levels int) string {
+	if levels == 0 {
+		r.shortened = true
+		return ""
+	}
 	var inline strings.Builder
 	var lines []string
-	elements, _ := part["elements"].([]any)
-	for i, element := range elements {
-		e, ok := element.(map[string]any)
-		if !ok {
-			continue
-		}
-		switch text(e["type"]) {
+	items := 0
+	for e := range r.objects(part["elements"]) {
+		switch e["type"] {
 		case "rich_text_section":
 			item := ""
-			if text(part["type"]) == "rich_text_list" {
+			if part["type"] == "rich_text_list" {
 				item = "- "
-				if text(part["style"]) == "ordered" {
-					item = fmt.Sprintf("%d. ", i+1)
+				if items++; part["style"] == "ordered" {
+					item = fmt.Sprintf("%d. ", items)
 				}
 			}
-			lines = append(lines, item+richText(e))
+			lines = append(lines, item+r.richText(e, levels-1))
 		case "rich_text_list":
-			lines = append(lines, richText(e))
+			lines = append(lines, r.richText(e, levels-1))
 		case "rich_text_quote":
-			lines = append(lines, "> "+strings.ReplaceAll(richText(e), "\n", "\n> "))
+			lines = append(lines, "> "+strings.ReplaceAll(r.richText(e, levels-1), "\n", "\n> "))
 		case "rich_text_preformatted":
-			lines = append(lines, "```\n"+richText(e)+"\n```")
+			lines = append(lines, "```\n"+r.richText(e, levels-1)+"\n```")
 		case "text":
-			inline.WriteString(styled(text(e["text"]), e["style"]))
+			inline.WriteString(styled(r.text(e["text"]), e["style"]))
 		case "link":
-			if label := text(e["text"]); label != "" && goodURL(text(e["url"])) {
-				inline.WriteString("[" + label + "](" + text(e["url"]) + ")")
+			address := r.text(e["url"])
+			if label := r.text(e["text"]); label != "" && goodURL(address) {
+				inline.WriteString("[" + label + "](" + address + ")")
 			} else {
-				inline.WriteString(text(e["url"]))
+				inline.WriteString(address)
 			}
 		case "emoji":
-			inline.WriteString(":" + text(e["name"]) + ":")
+			inline.WriteString(":" + r.text(e["name"]) + ":")
 		case "broadcast":
-			inline.WriteString("@" + strings.Replace(text(e["range"]), "channel", "everyone", 1))
+			inline.WriteString("@" + strings.Replace(r.text(e["range"]), "channel", "everyone", 1))
 		}
 	}
 	if inline.Len() > 0 {
@@ -196,12 +233,12 @@ func styled(s string, style any) string {
 }
 
 // textObject returns the text of Slack's text object.
-func textObject(v any) string {
+func (r *slackReader) textObject(v any) string {
 	object, _ := v.(map[string]any)
-	if text(object["type"]) == "mrkdwn" {
-		return fromMrkdwn(text(object["text"]))
+	if object["type"] == "mrkdwn" {
+		return fromMrkdwn(r.text(object["text"]))
 	}
-	return unescape(text(object["text"]))
+	return unescape(r.text(object["text"]))
 }
 
 var (

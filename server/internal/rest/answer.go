@@ -13,34 +13,17 @@ import (
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/plainhttp"
 	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
 )
 
-// refusal is an answer of this package.
-type refusal struct {
-	status int
-	text   string
-}
-
-func (r *refusal) Error() string { return r.text }
-
-func (r *refusal) code() connect.Code {
-	switch r.status {
-	case http.StatusForbidden:
-		return connect.CodePermissionDenied
-	case http.StatusServiceUnavailable, http.StatusRequestTimeout, http.StatusBadGateway:
-		return connect.CodeUnavailable
-	}
-	return connect.CodeInvalidArgument
-}
-
 // refuse returns the answer to a request that has none of Discord's, in the
 // shape of the API version that the request is in, and the code of the call.
 func refuse(ctx context.Context, err error, version version) (*discord.Response, string) {
-	if r, ok := errors.AsType[*refusal](err); ok {
-		return document(r.status, 0, strconv.Itoa(r.status)+": "+r.text, 0), r.code().String()
+	if r, ok := errors.AsType[*plainhttp.Refusal](err); ok {
+		return document(r.Status, 0, strconv.Itoa(r.Status)+": "+r.Text, r.After), r.Code().String()
 	}
 	if refused, ok := errors.AsType[*connect.Error](err); ok {
 		return denied(refused, version), refused.Code().String()

@@ -1,25 +1,19 @@
 package rest
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"mime"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
-	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/plainhttp"
 	"discordproxy/server/internal/rpc"
-
-	"connectrpc.com/connect"
 )
 
 // The headers by which a caller says how long it will wait: in milliseconds as
@@ -37,16 +31,19 @@ func withDeadline(ctx context.Context, h http.Header, standard time.Duration) (c
 	if text := h.Get(timeoutMsHeader); text != "" {
 		ms, err := strconv.ParseUint(text, 10, 64)
 		if err != nil || len(text) > 10 {
-			return nil, nil, &refusal{http.StatusBadRequest, timeoutMsHeader + " must be a number of milliseconds, from 0 to 9999999999"}
+			return nil, nil, &plainhttp.Refusal{
+				Status: http.StatusBadRequest,
+				Text:   timeoutMsHeader + " must be a number of milliseconds, from 0 to 9999999999",
+			}
 		}
 		timeout = time.Duration(ms) * time.Millisecond
 	}
 	if text := h.Get(timeoutHeader); text != "" {
 		within, err := parseTimeout(text)
 		if err != nil || within < 0 {
-			return nil, nil, &refusal{
-				http.StatusBadRequest,
-				timeoutHeader + " must be a number of seconds or a duration such as 1m30s, from 0 to 9999999 seconds",
+			return nil, nil, &plainhttp.Refusal{
+				Status: http.StatusBadRequest,
+				Text:   timeoutHeader + " must be a number of seconds or a duration such as 1m30s, from 0 to 9999999 seconds",
 			}
 		}
 		timeout = min(timeout, within)
@@ -76,40 +73,6 @@ func parseTimeout(text string) (time.Duration, error) {
 	return time.Duration(seconds * float64(time.Second)), nil
 }
 
-// readBody reads the whole body, so that it can be sent again.
-func readBody(r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
-		return nil, tooLarge(limit)
-	}
-	var body bytes.Buffer
-	// What a client only says of its body must not take memory.
-	body.Grow(int(min(max(r.ContentLength, 0)+bytes.MinRead, 64<<10)))
-	_, err := body.ReadFrom(io.LimitReader(r.Body, limit+1))
-	switch {
-	case int64(body.Len()) > limit:
-		return nil, tooLarge(limit)
-	case err == nil:
-		return body.Bytes(), nil
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, tooLarge(limit)
-	}
-	if errors.Is(err, access.ErrDenied) {
-		return nil, err
-	}
-	if status, ok := errors.AsType[*connect.Error](err); ok {
-		// The bodies of all requests together take too much.
-		return nil, &refusal{http.StatusServiceUnavailable, status.Message()}
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, &refusal{http.StatusRequestTimeout, "the request body did not arrive in time"}
-	}
-	if r.Context().Err() != nil {
-		return nil, calls.StatusOfBody(r.Context(), err)
-	}
-	return nil, &refusal{http.StatusBadRequest, "the request body was cut off"}
-}
-
 // checkType refuses a body of a type that Discord's API does not accept. Pages of any
 // site can send a form without a preflight request: the listener refuses those by
 // their origin.
@@ -125,9 +88,9 @@ func checkType(r *discord.Request) error {
 		mediaType == "application/x-www-form-urlencoded":
 		return nil
 	}
-	return &refusal{
-		http.StatusUnsupportedMediaType,
-		fmt.Sprintf(
+	return &plainhttp.Refusal{
+		Status: http.StatusUnsupportedMediaType,
+		Text: fmt.Sprintf(
 			"Content-Type %.100q is not supported: send application/json, application/x-www-form-urlencoded or multipart/form-data",
 			contentType,
 		),

@@ -17,6 +17,7 @@ import (
 	"discordproxy/server/internal/caller"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/plainhttp"
 	"discordproxy/server/internal/rpc"
 )
 
@@ -56,15 +57,12 @@ type Config struct {
 		// URL returns the address for the sender of a request, or "" for Discord's own.
 		URL(*http.Request) string
 	}
-	// Ready returns nil when requests can be taken, else the reason in words
-	// that callers may read. Nil means always.
-	Ready func() error
+	// Ready decides whether requests can be accepted.
+	Ready plainhttp.Ready
 	// Observers are notified of every request.
 	Observers calls.Observers
-	// Trace begins to trace a request by its header. It returns the context
-	// within which the request is done, and what is to be called once, when it
-	// has ended, with the call and the status of the answer. Nil means none.
-	Trace func(context.Context, http.Header) (context.Context, func(*calls.Call, int))
+	// Trace traces the requests.
+	Trace plainhttp.Trace
 	// Logger takes panics. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -119,14 +117,6 @@ func New(c Config) (http.Handler, error) {
 // newHandler returns the handler of requests that a guard has let in.
 func newHandler(c Config) *handler {
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
-	if c.Ready == nil {
-		c.Ready = func() error { return nil }
-	}
-	if c.Trace == nil {
-		c.Trace = func(ctx context.Context, _ http.Header) (context.Context, func(*calls.Call, int)) {
-			return ctx, func(*calls.Call, int) {}
-		}
-	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -140,7 +130,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answer responds to a request with the result of serve, and notifies the observers.
 func (h *handler) answer(w http.ResponseWriter, r *http.Request, serve func(context.Context, *calls.Call) (*discord.Response, error)) {
 	call := &calls.Call{Method: otherRoute(r.Method), Protocol: "rest"}
-	ctx, traced := h.Trace(r.Context(), r.Header)
+	ctx, traced := h.Trace.Begin(r.Context(), r.Header)
 	ctx, end := h.Observers.Begin(ctx, call)
 	resp, err := serve(ctx, call)
 	if err != nil {
@@ -201,7 +191,7 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	if repeat := rpc.RepeatOf(ctx); repeat.Nonce != "" {
 		req.Name(repeat.Nonce)
 		if req.Opened = repeat.Opened(); repeat.Again && !req.IsRepeatable() {
-			return nil, &refusal{http.StatusServiceUnavailable, rpc.MaybeMade}
+			return nil, &plainhttp.Refusal{Status: http.StatusServiceUnavailable, Text: rpc.MaybeMade}
 		}
 	}
 	if resp, err = h.Discord.Forward(ctx, caller.Of(ctx), req); err != nil {
@@ -246,20 +236,26 @@ func (h *handler) gateway(call *calls.Call, r *http.Request) *discord.Response {
 func (h *handler) readHead(ctx context.Context, call *calls.Call, r *http.Request) (req *discord.Request, ruled bool, err error) {
 	switch {
 	case isForeignLink(r.Header):
-		return nil, false, &refusal{http.StatusForbidden, "the link that leads here is on another site"}
+		return nil, false, &plainhttp.Refusal{Status: http.StatusForbidden, Text: "the link that leads here is on another site"}
 	case h.Discord == nil:
-		return nil, false, &refusal{http.StatusForbidden, "plain REST is off: start the server with --rest-proxy, or on a loopback address"}
+		return nil, false, &plainhttp.Refusal{
+			Status: http.StatusForbidden,
+			Text:   "plain REST is off: start the server with --rest-proxy, or on a loopback address",
+		}
 	case r.URL.IsAbs() || r.URL.Host != "" || r.URL.Opaque != "":
-		return nil, false, &refusal{http.StatusBadRequest, "the request names a host in its target, which must be a path"}
+		return nil, false, &plainhttp.Refusal{Status: http.StatusBadRequest, Text: "the request names a host in its target, which must be a path"}
 	case !methods[r.Method]:
-		return nil, false, &refusal{http.StatusMethodNotAllowed, "Method Not Allowed"}
+		return nil, false, &plainhttp.Refusal{Status: http.StatusMethodNotAllowed, Text: "Method Not Allowed"}
 	}
 	path, err := discord.ParseAPIPath(r.URL.EscapedPath())
 	if err != nil {
 		return nil, false, err
 	}
 	if strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		return nil, false, &refusal{http.StatusBadRequest, "the query has a space or a control character that is not escaped"}
+		return nil, false, &plainhttp.Refusal{
+			Status: http.StatusBadRequest,
+			Text:   "the query has a space or a control character that is not escaped",
+		}
 	}
 	req = &discord.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: header(r.Header)}
 	call.Method = req.Label()
@@ -276,8 +272,8 @@ func (h *handler) readHead(ctx context.Context, call *calls.Call, r *http.Reques
 			return nil, false, notUnderstood(err)
 		}
 	}
-	if reason := h.Ready(); reason != nil {
-		return nil, false, &refusal{http.StatusServiceUnavailable, reason.Error()}
+	if err := h.Ready.Refusal(); err != nil {
+		return nil, false, err
 	}
 	return req, ruled, nil
 }
@@ -296,7 +292,7 @@ func (h *handler) readRest(ctx context.Context, r *http.Request, req *discord.Re
 	if ctx.Err() != nil {
 		return calls.Status(ctx, ctx.Err())
 	}
-	if req.Body, err = readBody(r, h.MaxBodyBytes); err != nil {
+	if req.Body, err = plainhttp.ReadBody(r, h.MaxBodyBytes, tooLarge(h.MaxBodyBytes)); err != nil {
 		return err
 	}
 	if err := checkType(req); err != nil {
@@ -316,7 +312,7 @@ func (h *handler) readRest(ctx context.Context, r *http.Request, req *discord.Re
 // restrict takes out of an answer what the caller must not see.
 func (h *handler) restrict(ctx context.Context, call *calls.Call, resp *discord.Response) (err error) {
 	if resp.Status < http.StatusOK {
-		return &refusal{http.StatusBadGateway, "Discord answered with status " + strconv.Itoa(resp.Status)}
+		return &plainhttp.Refusal{Status: http.StatusBadGateway, Text: "Discord answered with status " + strconv.Itoa(resp.Status)}
 	}
 	if h.HideLimits {
 		for name := range resp.Header {
@@ -327,7 +323,7 @@ func (h *handler) restrict(ctx context.Context, call *calls.Call, resp *discord.
 	}
 	if client := access.From(ctx); resp.Status < http.StatusMultipleChoices && guildLists[call.Method] && client.FiltersChannels() {
 		if resp.Body, err = client.Visible(resp.Body); err != nil {
-			return &refusal{http.StatusBadGateway, "Discord's answer cannot be filtered for this client"}
+			return &plainhttp.Refusal{Status: http.StatusBadGateway, Text: "Discord's answer cannot be filtered for this client"}
 		}
 		resp.Header.Del("Etag")
 	}
@@ -349,7 +345,10 @@ var guildLists = map[string]bool{
 // notUnderstood refuses a request of a client with rules because of what it
 // says, or how.
 func notUnderstood(err error) error {
-	return &refusal{http.StatusForbidden, "the rules for this client do not allow a request that can be read in several ways: " + err.Error()}
+	return &plainhttp.Refusal{
+		Status: http.StatusForbidden,
+		Text:   "the rules for this client do not allow a request that can be read in several ways: " + err.Error(),
+	}
 }
 
 // isForeignLink reports whether a browser follows a link of another site. The
