@@ -172,8 +172,8 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 	}
 	var replaced []Delivery
 	if d.ReplaceKey != "" {
-		replaced, err = o.list(ctx, tx, "bot = $1 AND caller = $2 AND replace_key = $3 AND replace_key <> '' AND state IN (1, 2)",
-			o.bot, d.Caller, d.ReplaceKey)
+		const condition = "bot = $1 AND caller = $2 AND replace_key = $3 AND replace_key <> '' AND state IN (1, 2)"
+		replaced, err = queryDeliveries(ctx, tx, deliveriesThat(condition), o.bot, d.Caller, d.ReplaceKey)
 		if err != nil {
 			return Enqueued{}, err
 		}
@@ -347,16 +347,30 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// list returns the deliveries that meet a condition, which may order and limit them.
-func (o *Outbox) list(ctx context.Context, q querier, condition string, args ...any) ([]Delivery, error) {
-	return o.query(ctx, q, "SELECT "+deliveryColumns+" FROM deliveries WHERE "+condition, args...)
+// deliveriesThat is a query for the deliveries that meet a condition, which may order and
+// limit them.
+func deliveriesThat(condition string) string {
+	return "SELECT " + deliveryColumns + " FROM deliveries WHERE " + condition
 }
 
-// query returns the deliveries of a query for deliveryColumns.
-func (o *Outbox) query(ctx context.Context, q querier, query string, args ...any) ([]Delivery, error) {
+// list reads the deliveries that meet a condition.
+func (o *Outbox) list(ctx context.Context, condition string, args ...any) ([]Delivery, error) {
+	return o.query(ctx, deliveriesThat(condition), args...)
+}
+
+// query reads the deliveries of a query for deliveryColumns.
+func (o *Outbox) query(ctx context.Context, query string, args ...any) (all []Delivery, err error) {
+	err = o.store.read(ctx, func(ctx context.Context, db *sql.DB) error {
+		all, err = queryDeliveries(ctx, db, query, args...)
+		return err
+	})
+	return all, err
+}
+
+func queryDeliveries(ctx context.Context, q querier, query string, args ...any) ([]Delivery, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, o.store.explain(err)
+		return nil, err
 	}
 	defer rows.Close()
 	var all []Delivery
@@ -367,7 +381,7 @@ func (o *Outbox) query(ctx context.Context, q querier, query string, args ...any
 		}
 		all = append(all, d)
 	}
-	return all, o.store.explain(rows.Err())
+	return all, rows.Err()
 }
 
 // sweepAtOnce limits the deliveries that one transaction changes.
@@ -378,12 +392,12 @@ const sweepAtOnce = 500
 // expired, and whether there is more to do.
 func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone int, more bool, err error) {
 	var due, expired []Delivery
-	due, err = o.list(ctx, o.store.reads, "bot = $1 AND state = 1 AND not_before <= $2 ORDER BY not_before, seq LIMIT $3",
+	due, err = o.list(ctx, "bot = $1 AND state = 1 AND not_before <= $2 ORDER BY not_before, seq LIMIT $3",
 		o.bot, now.UnixMilli(), sweepAtOnce)
 	if err != nil {
 		return nil, 0, false, err
 	}
-	expired, err = o.list(ctx, o.store.reads, "bot = $1 AND state IN (1, 2) AND expires_at <= $2 ORDER BY expires_at LIMIT $3",
+	expired, err = o.list(ctx, "bot = $1 AND state IN (1, 2) AND expires_at <= $2 ORDER BY expires_at LIMIT $3",
 		o.bot, now.UnixMilli(), sweepAtOnce)
 	if err != nil {
 		return nil, 0, false, err
@@ -442,9 +456,9 @@ func (o *Outbox) is(ctx context.Context, tx *transaction, seq int64, condition s
 // NextDue returns when Due has something to do, or the zero time if never.
 func (o *Outbox) NextDue(ctx context.Context) (time.Time, error) {
 	var scheduled, expiring sql.NullInt64
-	if err := o.store.reads.QueryRowContext(ctx, `SELECT (SELECT min(not_before) FROM deliveries WHERE bot = $1 AND state = 1),
-		(SELECT min(expires_at) FROM deliveries WHERE bot = $1 AND state IN (1, 2))`, o.bot).Scan(&scheduled, &expiring); err != nil {
-		return time.Time{}, o.store.explain(err)
+	if err := o.store.readRow(ctx, `SELECT (SELECT min(not_before) FROM deliveries WHERE bot = $1 AND state = 1),
+		(SELECT min(expires_at) FROM deliveries WHERE bot = $1 AND state IN (1, 2))`, []any{o.bot}, &scheduled, &expiring); err != nil {
+		return time.Time{}, err
 	}
 	var next time.Time
 	for _, at := range []sql.NullInt64{scheduled, expiring} {
@@ -458,14 +472,13 @@ func (o *Outbox) NextDue(ctx context.Context) (time.Time, error) {
 // Callers returns the callers with deliveries that are to be made.
 func (o *Outbox) Callers(ctx context.Context) (callers []string, err error) {
 	for last := ""; ; {
-		err := o.store.reads.QueryRowContext(ctx,
-			"SELECT caller FROM deliveries WHERE bot = $1 AND head = 1 AND caller > $2 ORDER BY caller LIMIT 1", o.bot, last).
-			Scan(&last)
+		err := o.store.readRow(ctx,
+			"SELECT caller FROM deliveries WHERE bot = $1 AND head = 1 AND caller > $2 ORDER BY caller LIMIT 1", []any{o.bot, last}, &last)
 		if errors.Is(err, sql.ErrNoRows) {
 			return callers, nil
 		}
 		if err != nil {
-			return nil, o.store.explain(err)
+			return nil, err
 		}
 		callers = append(callers, last)
 	}
@@ -476,7 +489,6 @@ func (o *Outbox) Callers(ctx context.Context) (callers []string, err error) {
 func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit int) ([]Delivery, error) {
 	return o.list(
 		ctx,
-		o.store.reads,
 		"bot = $1 AND caller = $2 AND head = 1 AND (next_try_at <= $3 OR next_try_at > $5) ORDER BY priority DESC, seq LIMIT $4",
 		o.bot,
 		caller,
@@ -490,10 +502,10 @@ func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit 
 // tried now, or the zero time if there is none.
 func (o *Outbox) NextTry(ctx context.Context, caller string, now time.Time) (time.Time, error) {
 	var next sql.NullInt64
-	if err := o.store.reads.QueryRowContext(ctx,
+	if err := o.store.readRow(ctx,
 		"SELECT min(next_try_at) FROM deliveries WHERE bot = $1 AND caller = $2 AND head = 1 AND next_try_at > $3",
-		o.bot, caller, now.UnixMilli()).Scan(&next); err != nil {
-		return time.Time{}, o.store.explain(err)
+		[]any{o.bot, caller, now.UnixMilli()}, &next); err != nil {
+		return time.Time{}, err
 	}
 	if !next.Valid {
 		return time.Time{}, nil
@@ -503,8 +515,8 @@ func (o *Outbox) NextTry(ctx context.Context, caller string, now time.Time) (tim
 
 // Request returns the call of a delivery.
 func (o *Outbox) Request(ctx context.Context, seq int64) (request []byte, err error) {
-	err = o.store.reads.QueryRowContext(ctx, "SELECT request FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, seq).Scan(&request)
-	return request, o.store.explain(err)
+	err = o.store.readRow(ctx, "SELECT request FROM deliveries WHERE bot = $1 AND seq = $2", []any{o.bot, seq}, &request)
+	return request, err
 }
 
 // Claimed returns those of the messages that belong to a delivery.
@@ -512,10 +524,9 @@ func (o *Outbox) Claimed(ctx context.Context, messages []int64) (map[int64]bool,
 	claimed := make(map[int64]bool)
 	for _, m := range messages {
 		var n int
-		err := o.store.reads.QueryRowContext(ctx,
-			"SELECT count(*) FROM deliveries WHERE bot = $1 AND message = $2 AND message > 0", o.bot, m).Scan(&n)
+		err := o.store.readRow(ctx, "SELECT count(*) FROM deliveries WHERE bot = $1 AND message = $2 AND message > 0", []any{o.bot, m}, &n)
 		if err != nil {
-			return nil, o.store.explain(err)
+			return nil, err
 		}
 		claimed[m] = n > 0
 	}
@@ -524,7 +535,7 @@ func (o *Outbox) Claimed(ctx context.Context, messages []int64) (map[int64]bool,
 
 // Delivery returns a delivery. The error is ErrNoDelivery if there is none.
 func (o *Outbox) Delivery(ctx context.Context, caller, id string) (Delivery, error) {
-	all, err := o.list(ctx, o.store.reads, "bot = $1 AND caller = $2 AND id = $3", o.bot, caller, id)
+	all, err := o.list(ctx, "bot = $1 AND caller = $2 AND id = $3", o.bot, caller, id)
 	if err == nil && len(all) == 0 {
 		err = ErrNoDelivery
 	}
@@ -586,12 +597,12 @@ func (o *Outbox) List(ctx context.Context, f DeliveryFilter, before int64, limit
 	}
 	if f.byTime() {
 		newest, args := f.newestQuery([]any{o.bot, before, limit})
-		if all, err := o.query(ctx, o.store.reads, newest, args...); err != nil || len(all) == limit {
+		if all, err := o.query(ctx, newest, args...); err != nil || len(all) == limit {
 			return all, err
 		}
 	}
 	query, args := f.query([]any{o.bot, before, limit})
-	return o.query(ctx, o.store.reads, query, args...)
+	return o.query(ctx, query, args...)
 }
 
 // listed is how a list begins. Its arguments are the bot, the place and the limit.
@@ -646,7 +657,7 @@ func (f DeliveryFilter) query(args []any) (string, []any) {
 // the order of their positions.
 func (o *Outbox) Results(ctx context.Context, f DeliveryFilter, after int64, limit int) ([]Delivery, error) {
 	condition, args := f.where([]any{o.bot, after, limit})
-	return o.list(ctx, o.store.reads, "bot = $1 AND position > $2 AND position > 0"+condition+" ORDER BY position LIMIT $3", args...)
+	return o.list(ctx, "bot = $1 AND position > $2 AND position > 0"+condition+" ORDER BY position LIMIT $3", args...)
 }
 
 // OutboxCounts is what an outbox counts.
@@ -658,9 +669,9 @@ type OutboxCounts struct {
 
 // Counts returns what the outbox counts.
 func (o *Outbox) Counts(ctx context.Context) (c OutboxCounts, err error) {
-	err = o.store.reads.QueryRowContext(ctx, "SELECT position, purged, unfinished, finished, bytes FROM outbox WHERE bot = $1", o.bot).
-		Scan(&c.Position, &c.Purged, &c.Unfinished, &c.Finished, &c.Bytes)
-	return c, o.store.explain(err)
+	err = o.store.readRow(ctx, "SELECT position, purged, unfinished, finished, bytes FROM outbox WHERE bot = $1", []any{o.bot},
+		&c.Position, &c.Purged, &c.Unfinished, &c.Finished, &c.Bytes)
+	return c, err
 }
 
 // Cancel ends a delivery that is scheduled or waits. It returns false if the delivery
@@ -743,7 +754,7 @@ func (o *Outbox) Purge(ctx context.Context, f DeliveryFilter, limit int) (purged
 	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
 		purged = 0
 		condition, args := f.where([]any{o.bot, limit})
-		records, err := o.list(ctx, tx, "bot = $1 AND position > 0"+condition+" ORDER BY "+order+" LIMIT $2", args...)
+		records, err := queryDeliveries(ctx, tx, deliveriesThat("bot = $1 AND position > 0"+condition+" ORDER BY "+order+" LIMIT $2"), args...)
 		if err != nil {
 			return err
 		}

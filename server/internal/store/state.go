@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -42,32 +41,32 @@ func saveState(ctx context.Context, tx *transaction, bot, part string, at int64,
 
 // State returns all that was saved for a bot.
 func (s *Store) State(ctx context.Context, bot string) (map[string]Saved, error) {
-	rows, err := s.reads.QueryContext(ctx, "SELECT part, saved_at, data FROM state WHERE bot = $1", bot)
-	if err != nil {
-		return nil, s.explain(err)
-	}
-	defer rows.Close()
 	parts := make(map[string]Saved)
-	for rows.Next() {
-		var part string
-		var at int64
-		var saved Saved
-		if err := rows.Scan(&part, &at, &saved.Data); err != nil {
-			return nil, s.explain(err)
+	err := s.read(ctx, func(ctx context.Context, db *sql.DB) error {
+		rows, err := db.QueryContext(ctx, "SELECT part, saved_at, data FROM state WHERE bot = $1", bot)
+		if err != nil {
+			return err
 		}
-		saved.At = time.UnixMilli(at)
-		parts[part] = saved
-	}
-	return parts, s.explain(rows.Err())
+		defer rows.Close()
+		for rows.Next() {
+			var part string
+			var at int64
+			var saved Saved
+			if err := rows.Scan(&part, &at, &saved.Data); err != nil {
+				return err
+			}
+			saved.At = time.UnixMilli(at)
+			parts[part] = saved
+		}
+		return rows.Err()
+	})
+	return parts, err
 }
 
 // StatePart returns one part of what was saved for a bot, nil if there is none.
 func (s *Store) StatePart(ctx context.Context, bot, part string) (data []byte, err error) {
-	err = s.reads.QueryRowContext(ctx, "SELECT data FROM state WHERE bot = $1 AND part = $2", bot, part).Scan(&data)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return data, s.explain(err)
+	err = s.readRow(ctx, "SELECT data FROM state WHERE bot = $1 AND part = $2", []any{bot, part}, &data)
+	return data, ignoreNone(err)
 }
 
 // PurgeState deletes what was saved before a moment for any bot, of parts whose

@@ -15,8 +15,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // Config says where the data is. One of the fields is required.
@@ -34,13 +36,15 @@ type Store struct {
 	where   string // for messages
 	dialect dialect
 	reads   *sql.DB // never used to change anything
-	writes  *sql.DB
-	writer  *writer
-	leases  *sql.DB // apart from writes, so that no change delays a renewal
-	clock   *databaseClock
-	fence   *fence       // nil if changes are not bound to a lease
-	unlock  func() error // releases the folder
-	close   func() error
+	// readTime limits a read. It is 0 for a folder, whose reads have no limit.
+	readTime time.Duration
+	writes   *sql.DB
+	writer   *writer
+	leases   *sql.DB // apart from writes, so that no change delays a renewal
+	clock    *databaseClock
+	fence    *fence       // nil if changes are not bound to a lease
+	unlock   func() error // releases the folder
+	close    func() error
 }
 
 // dialect is what differs between the databases.
@@ -107,6 +111,29 @@ func (s *Store) release() error {
 // latest when the transaction's own time is over.
 func (s *Store) write(ctx context.Context, change func(context.Context, *transaction) error) error {
 	return s.explain(s.writer.write(ctx, s.fence, change))
+}
+
+// read runs queries. A database that does not answer them in time is away: a connection
+// that is dead need not have been closed, and whoever waited for it would wait forever.
+func (s *Store) read(ctx context.Context, queries func(context.Context, *sql.DB) error) error {
+	within := ctx
+	if s.readTime > 0 {
+		var cancel context.CancelFunc
+		within, cancel = context.WithTimeout(ctx, s.readTime)
+		defer cancel()
+	}
+	err := queries(within, s.reads)
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %s: no response within %v: %w", ErrAway, s.where, s.readTime, err)
+	}
+	return s.explain(err)
+}
+
+// readRow reads one row.
+func (s *Store) readRow(ctx context.Context, query string, args []any, to ...any) error {
+	return s.read(ctx, func(ctx context.Context, db *sql.DB) error {
+		return db.QueryRowContext(ctx, query, args...).Scan(to...)
+	})
 }
 
 // file is the database in a data folder.
