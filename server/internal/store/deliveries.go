@@ -752,23 +752,20 @@ func (o *Outbox) Purge(ctx context.Context, f DeliveryFilter, limit int) (purged
 		order = "finished_at, position" // an index has them so, and no other record is read
 	}
 	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
-		purged = 0
 		condition, args := f.where([]any{o.bot, limit})
-		records, err := queryDeliveries(ctx, tx, deliveriesThat("bot = $1 AND position > 0"+condition+" ORDER BY "+order+" LIMIT $2"), args...)
-		if err != nil {
+		oldest := "FROM deliveries WHERE bot = $1 AND position > 0" + condition + " ORDER BY " + order + " LIMIT $2"
+		var freed, last int64
+		err := tx.QueryRowContext(ctx, `SELECT count(*), CAST(COALESCE(sum(bytes), 0) AS BIGINT), COALESCE(max(position), 0)
+			FROM (SELECT bytes, position `+oldest+`) AS ended`, args...).Scan(&purged, &freed, &last)
+		if err != nil || purged == 0 {
 			return err
 		}
-		for _, d := range records {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, d.Seq); err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, `UPDATE outbox SET finished = finished - 1, bytes = bytes - $2,
-				purged = CASE WHEN purged < $3 THEN $3 ELSE purged END WHERE bot = $1`, o.bot, d.Bytes, d.Position); err != nil {
-				return err
-			}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM deliveries WHERE bot = $1 AND seq IN (SELECT seq "+oldest+")", args...); err != nil {
+			return err
 		}
-		purged = len(records)
-		return nil
+		_, err = tx.ExecContext(ctx, `UPDATE outbox SET finished = finished - $2, bytes = bytes - $3,
+			purged = CASE WHEN purged < $4 THEN $4 ELSE purged END WHERE bot = $1`, o.bot, purged, freed, last)
+		return err
 	})
 	return purged, err
 }

@@ -9,6 +9,11 @@
 // One goroutine writes all changes, and puts those that wait at the moment into one
 // transaction, because a commit waits for the disk and many changes can share that wait.
 // Reads use connections of their own and never wait for a change.
+//
+// While a server changes something for a bot in PostgreSQL, no other server gets the
+// bot's lease. Should the server freeze, its transaction ends when it has been idle for
+// a moment. It is not idle while PostgreSQL waits for somebody to receive a result, so a
+// change must not have a result that does not fit into the buffers of a connection.
 package store
 
 import (
