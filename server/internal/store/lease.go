@@ -27,12 +27,14 @@ func (s *Store) Fenced(bot, holder string, epoch int64) *Store {
 // whose server hangs must not keep another server from taking over.
 const abandoned = 3 * time.Second
 
+// limitIdle limits how long a transaction may be idle.
+const limitIdle = "SELECT set_config('idle_in_transaction_session_timeout', $1, true)"
+
 // check locks the epoch until the transaction ends, so that no other server gets the
 // lease before what was changed can be seen.
 func (f *fence) check(ctx context.Context, tx *sql.Tx) error {
-	err := tx.QueryRowContext(ctx, `SELECT set_config('idle_in_transaction_session_timeout', $4, true)
-		FROM leases WHERE bot = $1 AND holder = $2 AND epoch = $3 FOR KEY SHARE`,
-		f.bot, f.holder, f.epoch, fmt.Sprint(abandoned.Milliseconds())).Scan(new(string))
+	err := tx.QueryRowContext(ctx, limitIdle+" FROM leases WHERE bot = $2 AND holder = $3 AND epoch = $4 FOR KEY SHARE",
+		fmt.Sprint(abandoned.Milliseconds()), f.bot, f.holder, f.epoch).Scan(new(string))
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrFenced
 	}

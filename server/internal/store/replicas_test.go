@@ -117,6 +117,38 @@ func TestReplicasMeet(t *testing.T) {
 	}
 }
 
+// TestFrozenMeeting: a server that freezes when it has made the secret of the day does not
+// keep the others from meeting.
+func TestFrozenMeeting(t *testing.T) {
+	address := storetest.Database(t)
+	other, way := storetest.Open(t, store.Config{PostgreSQL: address}), newLink(t, address)
+	frozen := storetest.Open(t, store.Config{PostgreSQL: way.address})
+	db := openDatabase(t, "pgx", address)
+	before, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Rollback() //nolint:errcheck // it fails when it was done
+	if _, err := before.ExecContext(t.Context(), `INSERT INTO replica_secrets (id, secret, created_at)
+		SELECT CAST(extract(epoch FROM clock_timestamp()) AS BIGINT) / 86400 + day, '', 0 FROM generate_series(0, 1) AS day`); err != nil {
+		t.Fatal(err)
+	}
+	var meeting sync.WaitGroup
+	defer meeting.Wait()
+	defer way.thaw()
+	meeting.Go(func() { _, _ = frozen.MeetReplicas(context.Background(), store.Replica{ID: "frozen", Bot: "bot"}) })
+	waitForLock(t, db)
+	way.freeze()
+	if err := before.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := other.MeetReplicas(ctx, store.Replica{ID: "other", Bot: "bot"}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReplicasReturn: replicas that were all silent for long, since their machine slept,
 // meet again at the same time without one's being in another's way.
 func TestReplicasReturn(t *testing.T) {
