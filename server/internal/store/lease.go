@@ -101,11 +101,12 @@ func (s *Store) AcquireLease(ctx context.Context, bot, holder string, length tim
 	return epoch, s.explain(err)
 }
 
-// RenewLease prolongs a lease, and reports whether the holder still has it.
+// RenewLease prolongs a lease, and reports whether the holder still has it. A renewal that
+// arrives after the release of the lease does not bring it back.
 func (s *Store) RenewLease(ctx context.Context, bot, holder string, epoch int64, length time.Duration) (bool, error) {
 	sent, clock := time.Now(), int64(0)
 	err := s.leases.QueryRowContext(ctx, "UPDATE leases SET until_at = "+s.now()+
-		" + $4 WHERE bot = $1 AND holder = $2 AND epoch = $3 RETURNING "+s.now(),
+		" + $4 WHERE bot = $1 AND holder = $2 AND epoch = $3 AND until_at > 0 RETURNING "+s.now(),
 		bot, holder, epoch, length.Milliseconds()).Scan(&clock)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
