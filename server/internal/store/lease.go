@@ -132,14 +132,18 @@ func (s *Store) ReleaseLease(ctx context.Context, bot, holder string, epoch int6
 	return s.explain(err)
 }
 
+// holderAddress is where others reach the holder of a lease l, of which r is the replica: if
+// it is none any more, since its meetings failed, it was there when it got the lease.
+const holderAddress = "COALESCE(r.address, CASE WHEN l.noted = l.epoch THEN l.holder_address END, '')"
+
 // lease returns the lease of a bot, the zero value if nobody had it.
 func lease(ctx context.Context, tx *sql.Tx, bot string) (l Lease, err error) {
 	var until, since, noted int64
-	var address, previous, reason string
+	var previous, reason string
 	err = tx.QueryRowContext(ctx, `
-		SELECT l.holder, COALESCE(r.address, ''), l.epoch, l.until_at, l.noted, l.since_at, l.holder_address, l.previous, l.reason
+		SELECT l.holder, `+holderAddress+`, l.epoch, l.until_at, l.noted, l.since_at, l.previous, l.reason
 		FROM leases l LEFT JOIN replicas r ON r.id = l.holder WHERE l.bot = $1`, bot).
-		Scan(&l.Holder, &l.Address, &l.Epoch, &until, &noted, &since, &address, &previous, &reason)
+		Scan(&l.Holder, &l.Address, &l.Epoch, &until, &noted, &since, &previous, &reason)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Lease{}, nil
 	}
@@ -147,7 +151,7 @@ func lease(ctx context.Context, tx *sql.Tx, bot string) (l Lease, err error) {
 		l.Until = time.UnixMilli(until)
 	}
 	if noted == l.Epoch {
-		l.Address, l.Since, l.Previous, l.Reason = address, time.UnixMilli(since), previous, Reason(reason)
+		l.Since, l.Previous, l.Reason = time.UnixMilli(since), previous, Reason(reason)
 	}
 	return l, err
 }

@@ -229,7 +229,7 @@ type Leader struct {
 func (s *Store) Leader(ctx context.Context, bot string) (Leader, error) {
 	var l Leader
 	err := s.leases.QueryRowContext(ctx, `
-		SELECT l.holder, COALESCE(r.address, ''), l.epoch FROM leases l LEFT JOIN replicas r ON r.id = l.holder
+		SELECT l.holder, `+holderAddress+`, l.epoch FROM leases l LEFT JOIN replicas r ON r.id = l.holder
 		WHERE l.bot = $1 AND l.until_at > `+s.now(), bot).Scan(&l.ID, &l.Address, &l.Epoch)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Leader{}, nil

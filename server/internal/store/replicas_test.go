@@ -54,14 +54,20 @@ func TestReplicas(t *testing.T) {
 		if err := s.ForgetReplica(t.Context(), "first"); err != nil {
 			t.Fatal(err)
 		}
-		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{ID: "first", Epoch: epoch}) {
-			t.Errorf("a leader that is no replica: %+v, %v", leader, err)
+		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{ID: "first", Address: "first:1", Epoch: epoch}) {
+			t.Errorf("a leader that is no replica any more: %+v, %v", leader, err)
 		}
 		if err := s.ReleaseLease(t.Context(), "bot", "first", epoch, store.LeaseHandedOver); err != nil {
 			t.Fatal(err)
 		}
 		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{}) {
 			t.Errorf("without a leader: %+v, %v", leader, err)
+		}
+		if epoch, err = s.AcquireLease(t.Context(), "bot", "stranger", time.Hour); err != nil || epoch == 0 {
+			t.Fatal(epoch, err)
+		}
+		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{ID: "stranger", Epoch: epoch}) {
+			t.Errorf("a leader that was never a replica: %+v, %v", leader, err)
 		}
 		if left := meet("second", "bot"); len(left.Replicas) != 1 {
 			t.Errorf("left: %+v", left.Replicas)
