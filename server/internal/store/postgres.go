@@ -119,17 +119,20 @@ func DescribeAddress(address string) (string, error) {
 }
 
 // isAway reports whether an error says that PostgreSQL does not answer, or cannot be
-// used at the moment. A database that refuses the user is not away.
+// used at the moment: whether the same may succeed later. A database that refuses the
+// user is not away.
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func isAway(err error) bool {
 	if failed, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch failed.Code {
-		case "53300", // too many connections
-			"57P01", "57P02", "57P03", // PostgreSQL stops or starts
+		case "57P01", "57P02", "57P03", // PostgreSQL stops or starts
+			"25P03", "57P05", // it has ended a connection that was idle for long
+			"57014", "40001", "40P01", "55P03", // it has cancelled what took long, or was in another's way
 			"25006": // the database is a replica: a failover is in progress
 			return true
 		}
-		return strings.HasPrefix(failed.Code, "08") // the connection is broken
+		// The connection is broken, or something is used up, such as connections.
+		return strings.HasPrefix(failed.Code, "08") || strings.HasPrefix(failed.Code, "53")
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true

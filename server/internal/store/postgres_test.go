@@ -104,6 +104,46 @@ func TestCheckPostgres(t *testing.T) {
 	}
 }
 
+// TestPassingErrors: what PostgreSQL could do later is no reason to give up.
+func TestPassingErrors(t *testing.T) {
+	s := storetest.Open(t, store.Config{PostgreSQL: storetest.Database(t)})
+	for code, want := range map[string]error{
+		"08006": store.ErrAway, "25006": store.ErrAway, "25P03": store.ErrAway, "40001": store.ErrAway, "40P01": store.ErrAway,
+		"53000": store.ErrAway, "53100": store.ErrFull, "53200": store.ErrAway, "53300": store.ErrAway, "55P03": store.ErrAway,
+		"57014": store.ErrAway, "57P01": store.ErrAway, "57P05": store.ErrAway, "22012": nil, "42501": nil,
+	} {
+		err := s.Write(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '"+code+"'; END $$")
+			return err
+		})
+		for _, reason := range []error{store.ErrAway, store.ErrFull} {
+			if err == nil || errors.Is(err, reason) != errors.Is(want, reason) {
+				t.Errorf("%s: %v, want %v", code, err, want)
+			}
+		}
+	}
+}
+
+// TestAbandonedIsAway: a server that hung within a change for too long may try again.
+func TestAbandonedIsAway(t *testing.T) {
+	s := storetest.Open(t, store.Config{PostgreSQL: storetest.Database(t)})
+	s = s.Fenced("bot", "server", acquire(t, s, "server", time.Hour))
+	err := s.Write(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 1"); err != nil {
+			return err
+		}
+		for {
+			time.Sleep(100 * time.Millisecond)
+			if _, err := tx.ExecContext(ctx, "SELECT 1"); err != nil {
+				return err
+			}
+		}
+	})
+	if !errors.Is(err, store.ErrAway) {
+		t.Error(err)
+	}
+}
+
 // TestConnectionEnds: a connection that ends within a transaction is a database that is away,
 // whichever statement finds out.
 func TestConnectionEnds(t *testing.T) {
