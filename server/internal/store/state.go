@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -18,8 +19,8 @@ type Saved struct {
 // is. They replace earlier parts of the same names. A part without data is deleted.
 func (s *Store) SaveState(ctx context.Context, bot string, at time.Time, parts map[string][]byte) error {
 	return s.write(ctx, func(ctx context.Context, tx *transaction) error {
-		for part, data := range parts {
-			if err := saveState(ctx, tx, bot, part, at.UnixMilli(), data); err != nil {
+		for _, part := range slices.Sorted(maps.Keys(parts)) { // in one order, so that no two wait for each other
+			if err := saveState(ctx, tx, bot, part, at.UnixMilli(), parts[part]); err != nil {
 				return err
 			}
 		}
@@ -69,12 +70,12 @@ func (s *Store) StatePart(ctx context.Context, bot, part string) (data []byte, e
 	return data, ignoreNone(err)
 }
 
-// PurgeState deletes what was saved before a moment for any bot, of parts whose
-// names begin with a prefix of ASCII.
-func (s *Store) PurgeState(ctx context.Context, prefix string, before time.Time) error {
+// PurgeState deletes what was saved for a bot before a moment, of parts whose names begin
+// with a prefix of ASCII.
+func (s *Store) PurgeState(ctx context.Context, bot, prefix string, before time.Time) error {
 	return s.write(ctx, func(ctx context.Context, tx *transaction) error {
-		query := fmt.Sprintf("DELETE FROM state WHERE substr(part, 1, %d) = $1 AND saved_at < $2", len(prefix))
-		_, err := tx.ExecContext(ctx, query, prefix, before.UnixMilli())
+		query := fmt.Sprintf("DELETE FROM state WHERE bot = $1 AND substr(part, 1, %d) = $2 AND saved_at < $3", len(prefix))
+		_, err := tx.ExecContext(ctx, query, bot, prefix, before.UnixMilli())
 		return err
 	})
 }

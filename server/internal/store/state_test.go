@@ -1,6 +1,9 @@
 package store_test
 
 import (
+	"context"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +36,7 @@ func TestState(t *testing.T) {
 		wantState(t, s, "three", map[string]store.Saved{})
 		save("one", first.Add(time.Minute), map[string][]byte{"session": nil, "nothing": nil, "empty": {}})
 		wantState(t, s, "one", map[string]store.Saved{"limits": {Data: []byte("newer"), At: first.Add(time.Second)}, "empty": {Data: []byte{}, At: first.Add(time.Minute)}})
-		if err := s.PurgeState(t.Context(), "limit", first.Add(time.Second)); err != nil {
+		if err := s.PurgeState(t.Context(), "two", "limit", first.Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		wantState(t, s, "one", map[string]store.Saved{"limits": {Data: []byte("newer"), At: first.Add(time.Second)}, "empty": {Data: []byte{}, At: first.Add(time.Minute)}})
@@ -41,8 +44,31 @@ func TestState(t *testing.T) {
 	})
 }
 
+// TestSavesMeet: two that save the same parts, a server and the one that it takes over from,
+// do not wait for each other.
+func TestSavesMeet(t *testing.T) {
+	address := storetest.Database(t)
+	one, two := storetest.Open(t, store.Config{PostgreSQL: address}), storetest.Open(t, store.Config{PostgreSQL: address})
+	parts := make(map[string][]byte)
+	for i := range 100 {
+		parts[fmt.Sprint("part ", i)] = []byte("x")
+	}
+	var saves sync.WaitGroup
+	for _, s := range []*store.Store{one, two} {
+		saves.Go(func() {
+			for range 20 {
+				if err := s.SaveState(context.Background(), "bot", noon, parts); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	saves.Wait()
+}
+
 // TestPurgeState: names that only sort between others are kept, whatever the
-// collation of the database.
+// collation of the database, and so is what belongs to other bots, which other servers
+// may lead.
 func TestPurgeState(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, c store.Config) {
 		s := storetest.Open(t, c)
@@ -52,10 +78,14 @@ func TestPurgeState(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.PurgeState(t.Context(), "limits ", at.Add(time.Second)); err != nil {
+		if err := s.SaveState(t.Context(), "two", at, map[string][]byte{"limits a": {1}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PurgeState(t.Context(), "one", "limits ", at.Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		one := store.Saved{Data: []byte{1}, At: at}
+		wantState(t, s, "two", map[string]store.Saved{"limits a": one})
 		wantState(t, s, "one", map[string]store.Saved{"limits": one, "LIMITS a": one, "limitsa": one, "limits!": one})
 	})
 }
