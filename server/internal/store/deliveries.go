@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -190,7 +191,7 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 		WHERE bot = $1 AND unfinished - $3 < $4 AND bytes - $6 + $2 <= $5 RETURNING seq`,
 		o.bot, d.Bytes, len(replaced), limits.Deliveries, limits.Bytes, freed).Scan(&d.Seq)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Enqueued{Err: ErrOutboxFull}, nil
+		return Enqueued{Err: ErrOutboxFull}, o.exists(ctx, tx)
 	}
 	if err != nil {
 		return Enqueued{}, err
@@ -217,6 +218,15 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 		flag(d.Resend), d.ReplaceKey, milliseconds(d.EnqueuedAt), milliseconds(d.NotBefore), milliseconds(d.ExpiresAt), d.Bytes, d.Request)
 	d.Request = nil
 	return Enqueued{Delivery: d, Replaced: places}, err
+}
+
+// exists returns an error if the outbox was deleted, which does not count as being full.
+func (o *Outbox) exists(ctx context.Context, tx *transaction) error {
+	err := tx.QueryRowContext(ctx, "SELECT seq FROM outbox WHERE bot = $1", o.bot).Scan(new(int64))
+	if errors.Is(err, sql.ErrNoRows) {
+		return errors.New("the outbox of the bot was deleted")
+	}
+	return err
 }
 
 // takesHead reports whether a delivery is to be the first of its line, and makes the
@@ -726,7 +736,7 @@ func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id stri
 		err := tx.QueryRowContext(ctx, `UPDATE outbox SET seq = seq + 1, unfinished = unfinished + 1, finished = finished - 1
 			WHERE bot = $1 AND unfinished < $2 RETURNING seq`, o.bot, limits.Deliveries).Scan(&d.Seq)
 		if errors.Is(err, sql.ErrNoRows) {
-			return ErrOutboxFull
+			return cmp.Or(o.exists(ctx, tx), ErrOutboxFull)
 		}
 		if err != nil {
 			return err

@@ -131,16 +131,16 @@ func TestFencesApart(t *testing.T) {
 	}
 }
 
-// waitForLock returns when something waits for a lock in a database.
-func waitForLock(t *testing.T, db *sql.DB) {
+// waitForLocks returns when a number of statements wait for locks in a database.
+func waitForLocks(t *testing.T, db *sql.DB, count int) {
 	t.Helper()
-	for waiting, deadline := 0, time.Now().Add(20*time.Second); waiting == 0; time.Sleep(10 * time.Millisecond) {
+	for waiting, deadline := 0, time.Now().Add(20*time.Second); waiting < count; time.Sleep(10 * time.Millisecond) {
 		const query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 		if err := db.QueryRowContext(t.Context(), query).Scan(&waiting); err != nil {
 			t.Fatal(err)
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("nothing waits for a lock")
+			t.Fatalf("%d statements wait for locks, want %d", waiting, count)
 		}
 	}
 }
@@ -183,7 +183,7 @@ func TestTakeoverWaits(t *testing.T) {
 		}
 		got <- epoch
 	}()
-	waitForLock(t, db)
+	waitForLocks(t, db, 1)
 	close(goOn)
 	if err := <-written; err != nil {
 		t.Error(err)
@@ -254,7 +254,7 @@ func TestFrozenPurge(t *testing.T) {
 	defer purge.Wait()
 	defer way.thaw()
 	purge.Go(func() { _, _ = o.Purge(context.Background(), ended, 1000) })
-	waitForLock(t, db)
+	waitForLocks(t, db, 1)
 	way.freeze()
 	if err := before.Rollback(); err != nil {
 		t.Fatal(err)

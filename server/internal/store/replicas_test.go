@@ -143,7 +143,7 @@ func TestFrozenMeeting(t *testing.T) {
 	defer meeting.Wait()
 	defer way.thaw()
 	meeting.Go(func() { _, _ = frozen.MeetReplicas(context.Background(), store.Replica{ID: "frozen", Bot: "bot"}) })
-	waitForLock(t, db)
+	waitForLocks(t, db, 1)
 	way.freeze()
 	if err := before.Rollback(); err != nil {
 		t.Fatal(err)

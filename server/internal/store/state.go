@@ -84,39 +84,63 @@ func (s *Store) PurgeState(ctx context.Context, bot, prefix string, before time.
 // them since a moment, every delivery of theirs has expired before it, and no server has
 // had their lease since.
 func (s *Store) PurgeBots(ctx context.Context, before time.Time, keep ...string) error {
-	return s.write(ctx, func(ctx context.Context, tx *transaction) error {
-		gone, err := goneBots(ctx, tx, before.UnixMilli(), keep)
+	bots, err := s.goneBots(ctx, before.UnixMilli())
+	if err != nil {
+		return err
+	}
+	for _, bot := range bots {
+		if slices.Contains(keep, bot) {
+			continue
+		}
+		if err := s.purgeBot(ctx, before.UnixMilli(), bot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gone is a query for the bots that may be purged.
+const gone = `SELECT bot FROM (SELECT bot FROM state UNION SELECT bot FROM outbox) AS known
+	WHERE NOT EXISTS (SELECT 1 FROM state WHERE state.bot = known.bot AND saved_at >= $1)
+	AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.bot = known.bot AND expires_at >= $1)
+	AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.bot = known.bot AND until_at >= $1)`
+
+func (s *Store) goneBots(ctx context.Context, before int64) (bots []string, err error) {
+	err = s.read(ctx, func(ctx context.Context, db *sql.DB) error {
+		rows, err := db.QueryContext(ctx, gone, before)
 		if err != nil {
 			return err
 		}
-		for _, bot := range gone {
-			for _, table := range []string{"deliveries", "outbox", "state"} {
-				if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE bot = $1", bot); err != nil {
-					return err
-				}
+		defer rows.Close()
+		for rows.Next() {
+			var bot string
+			if err := rows.Scan(&bot); err != nil {
+				return err
+			}
+			bots = append(bots, bot)
+		}
+		return rows.Err()
+	})
+	return bots, err
+}
+
+// purgeBot deletes all that is kept of a bot, unless a server has begun to use it.
+func (s *Store) purgeBot(ctx context.Context, before int64, bot string) error {
+	return s.write(ctx, func(ctx context.Context, tx *transaction) error {
+		if s.dialect == postgres { // until the transaction ends, no server gets the lease
+			err := tx.QueryRowContext(ctx, "SELECT epoch FROM leases WHERE bot = $1 FOR KEY SHARE", bot).Scan(new(int64))
+			if ignoreNone(err) != nil {
+				return err
+			}
+		}
+		if err := tx.QueryRowContext(ctx, gone+" AND bot = $2", before, bot).Scan(new(string)); err != nil {
+			return ignoreNone(err)
+		}
+		for _, table := range []string{"outbox", "deliveries", "state"} {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE bot = $1", bot); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
-}
-
-func goneBots(ctx context.Context, tx *transaction, before int64, keep []string) (bots []string, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT bot FROM (SELECT bot FROM state UNION SELECT bot FROM outbox) AS known
-		WHERE NOT EXISTS (SELECT 1 FROM state WHERE state.bot = known.bot AND saved_at >= $1)
-		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.bot = known.bot AND expires_at >= $1)
-		AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.bot = known.bot AND until_at >= $1)`, before)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var bot string
-		if err := rows.Scan(&bot); err != nil {
-			return nil, err
-		}
-		if !slices.Contains(keep, bot) {
-			bots = append(bots, bot)
-		}
-	}
-	return bots, rows.Err()
 }

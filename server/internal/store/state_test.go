@@ -144,6 +144,103 @@ func TestPurgeBots(t *testing.T) {
 	})
 }
 
+// oldBot adds a bot with one delivery, which no server has used for long.
+func oldBot(t *testing.T, s *store.Store) *store.Outbox {
+	t.Helper()
+	acquire(t, s, "before", time.Hour)
+	s.Exec(t, "UPDATE leases SET until_at = 1")
+	o, err := s.Outbox(t.Context(), "bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := delivery("old", "channel 1", 1)
+	d.EnqueuedAt, d.ExpiresAt = noon.Add(-2*time.Hour), noon.Add(-time.Hour)
+	if _, err := o.Enqueue(t.Context(), limits, []store.Delivery{d}); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// TestPurgedBotBegins: a server that begins to use a bot while another server purges it waits
+// for that, and has the bot then.
+func TestPurgedBotBegins(t *testing.T) {
+	address := storetest.Database(t)
+	other, s := storetest.Open(t, store.Config{PostgreSQL: address}), storetest.Open(t, store.Config{PostgreSQL: address})
+	oldBot(t, s)
+	db := openDatabase(t, "pgx", address)
+	lock, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Rollback()                                                                           //nolint:errcheck // it fails when it was done
+	if _, err := lock.ExecContext(t.Context(), "SELECT 1 FROM deliveries FOR UPDATE"); err != nil { // so that the purge takes long
+		t.Fatal(err)
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := other.PurgeBots(context.Background(), noon, "another"); err != nil {
+			t.Error(err)
+		}
+	})
+	waitForLocks(t, db, 1)
+	begun := make(chan struct{})
+	var o *store.Outbox
+	both.Go(func() {
+		defer close(begun)
+		epoch, err := s.AcquireLease(context.Background(), "bot", "server", time.Hour)
+		if err == nil {
+			o, err = s.Fenced("bot", "server", epoch).Outbox(context.Background(), "bot")
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	waitForLocks(t, db, 2)
+	select {
+	case <-begun:
+		t.Error("the server does not wait for the purge")
+	default:
+	}
+	if err := lock.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	both.Wait()
+	results, err := o.Enqueue(t.Context(), limits, []store.Delivery{delivery("old", "channel 1", 1)})
+	if err != nil || results[0].Err != nil || results[0].Duplicate {
+		t.Errorf("%+v, %v", results, err)
+	}
+}
+
+// TestBotBeginsBeforePurge: a bot is not purged that a server has begun to use just before.
+func TestBotBeginsBeforePurge(t *testing.T) {
+	address := storetest.Database(t)
+	s := storetest.Open(t, store.Config{PostgreSQL: address})
+	o := oldBot(t, s)
+	db := openDatabase(t, "pgx", address)
+	begins, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer begins.Rollback() //nolint:errcheck // it fails after Commit
+	if _, err := begins.ExecContext(t.Context(), "UPDATE leases SET epoch = epoch + 1, until_at = $1", noon.UnixMilli()); err != nil {
+		t.Fatal(err)
+	}
+	var purge sync.WaitGroup
+	purge.Go(func() {
+		if err := s.PurgeBots(context.Background(), noon); err != nil {
+			t.Error(err)
+		}
+	})
+	waitForLocks(t, db, 1)
+	if err := begins.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	purge.Wait()
+	if _, err := o.Delivery(t.Context(), "shop", "old"); err != nil {
+		t.Error(err)
+	}
+}
+
 func wantState(t *testing.T, s *store.Store, bot string, want map[string]store.Saved) {
 	t.Helper()
 	got, err := s.State(t.Context(), bot)
