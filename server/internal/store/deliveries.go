@@ -394,7 +394,7 @@ func queryDeliveries(ctx context.Context, q querier, query string, args ...any) 
 	return all, rows.Err()
 }
 
-// sweepAtOnce limits the deliveries that one transaction changes.
+// sweepAtOnce limits the deliveries that one transaction changes, apart from groupTime.
 const sweepAtOnce = 500
 
 // Due changes scheduled deliveries to waiting when their time has come, and ends those
@@ -416,44 +416,55 @@ func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone
 		return nil, 0, false, nil
 	}
 	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
-		gone = 0
-		for _, d := range expired {
-			if still, err := o.is(ctx, tx, d.Seq, "state IN (1, 2)"); err != nil {
-				return err
-			} else if !still {
+		callers, gone, more = nil, 0, len(due) == sweepAtOnce || len(expired) == sweepAtOnce
+		begun := time.Now()
+		for i, d := range slices.Concat(expired, due) {
+			if i > 0 && time.Since(begun) > groupTime {
+				more = true
+				break
+			}
+			callers = append(callers, d.Caller)
+			if i >= len(expired) {
+				if err := o.makeDue(ctx, tx, d); err != nil {
+					return err
+				}
 				continue
 			}
-			d.State, d.FinishedAt = Expired, now
-			gone++
-			if _, err := o.finish(ctx, tx, d); err != nil {
-				return err
-			}
-		}
-		for _, d := range due {
-			if still, err := o.is(ctx, tx, d.Seq, "state = 1"); err != nil {
-				return err
-			} else if !still {
-				continue
-			}
-			head, err := o.takesHead(ctx, tx, d)
+			ended, err := o.expire(ctx, tx, d, now)
 			if err != nil {
 				return err
 			}
-			_, err = tx.ExecContext(ctx, "UPDATE deliveries SET state = 2, head = $3 WHERE bot = $1 AND seq = $2",
-				o.bot, d.Seq, flag(head))
-			if err != nil {
-				return err
-			}
+			gone += flag(ended)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, 0, false, err
 	}
-	for _, d := range append(due, expired...) {
-		callers = append(callers, d.Caller)
+	return callers, gone, more, nil
+}
+
+// expire ends a delivery, unless it has begun or ended.
+func (o *Outbox) expire(ctx context.Context, tx *transaction, d Delivery, now time.Time) (bool, error) {
+	if still, err := o.is(ctx, tx, d.Seq, "state IN (1, 2)"); !still {
+		return false, err
 	}
-	return callers, gone, len(due) == sweepAtOnce || len(expired) == sweepAtOnce, nil
+	d.State, d.FinishedAt = Expired, now
+	_, err := o.finish(ctx, tx, d)
+	return true, err
+}
+
+// makeDue changes a delivery from scheduled to waiting.
+func (o *Outbox) makeDue(ctx context.Context, tx *transaction, d Delivery) error {
+	if still, err := o.is(ctx, tx, d.Seq, "state = 1"); !still {
+		return err
+	}
+	head, err := o.takesHead(ctx, tx, d)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE deliveries SET state = 2, head = $3 WHERE bot = $1 AND seq = $2", o.bot, d.Seq, flag(head))
+	return err
 }
 
 // is reports whether a delivery meets a condition.
