@@ -4,8 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"iter"
 	"maps"
+	"math/bits"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -18,9 +21,35 @@ type Saved struct {
 // SaveState saves data of a bot in parts by their names. All parts are saved or none
 // is. They replace earlier parts of the same names. A part without data is deleted.
 func (s *Store) SaveState(ctx context.Context, bot string, at time.Time, parts map[string][]byte) error {
+	var deleted, saved []string
+	for _, part := range slices.Sorted(maps.Keys(parts)) { // in one order, so that no two wait for each other
+		if parts[part] == nil {
+			deleted = append(deleted, part)
+		} else {
+			saved = append(saved, part)
+		}
+	}
 	return s.write(ctx, func(ctx context.Context, tx *transaction) error {
-		for _, part := range slices.Sorted(maps.Keys(parts)) { // in one order, so that no two wait for each other
-			if err := saveState(ctx, tx, bot, part, at.UnixMilli(), parts[part]); err != nil {
+		for names := range pieces(deleted, parts) {
+			args := []any{bot}
+			var list []string
+			for _, part := range names {
+				args = append(args, part)
+				list = append(list, fmt.Sprintf("$%d", len(args)))
+			}
+			if _, err := tx.ExecContext(ctx, "DELETE FROM state WHERE bot = $1 AND part IN ("+strings.Join(list, ", ")+")", args...); err != nil {
+				return err
+			}
+		}
+		for names := range pieces(saved, parts) {
+			args := []any{bot, at.UnixMilli()}
+			var list []string
+			for _, part := range names {
+				args = append(args, part, parts[part])
+				list = append(list, fmt.Sprintf("($1, $%d, $2, $%d)", len(args)-1, len(args)))
+			}
+			if _, err := tx.ExecContext(ctx, "INSERT INTO state (bot, part, saved_at, data) VALUES "+strings.Join(list, ", ")+
+				" ON CONFLICT (bot, part) DO UPDATE SET saved_at = excluded.saved_at, data = excluded.data", args...); err != nil {
 				return err
 			}
 		}
@@ -28,16 +57,30 @@ func (s *Store) SaveState(ctx context.Context, bot string, at time.Time, parts m
 	})
 }
 
-func saveState(ctx context.Context, tx *transaction, bot, part string, at int64, data []byte) error {
-	if data == nil {
-		_, err := tx.ExecContext(ctx, "DELETE FROM state WHERE bot = $1 AND part = $2", bot, part)
-		return err
+// Limits of what one statement saves.
+const (
+	partsAtOnce = 32
+	bytesAtOnce = 1 << 20
+)
+
+// pieces cuts a list of parts into pieces of few different lengths, so that there are few
+// different statements for them. With a slow database, one for each part would take longer
+// than a transaction may.
+func pieces(names []string, parts map[string][]byte) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		for len(names) > 0 {
+			fit, size := 0, 0
+			for fit < min(len(names), partsAtOnce) && (fit == 0 || size+len(parts[names[fit]]) <= bytesAtOnce) {
+				size += len(parts[names[fit]])
+				fit++
+			}
+			n := 1 << (bits.Len(uint(fit)) - 1) //nolint:gosec // it is positive
+			if !yield(names[:n]) {
+				return
+			}
+			names = names[n:]
+		}
 	}
-	_, err := tx.ExecContext(ctx, `
-		INSERT INTO state (bot, part, saved_at, data) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (bot, part) DO UPDATE SET saved_at = excluded.saved_at, data = excluded.data`,
-		bot, part, at, data)
-	return err
 }
 
 // State returns all that was saved for a bot.

@@ -44,6 +44,49 @@ func TestState(t *testing.T) {
 	})
 }
 
+// TestManyParts: many parts are saved, and deleted, by few statements.
+func TestManyParts(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		if c.PostgreSQL != "" {
+			s.Exec(t, "CREATE SEQUENCE statements")
+			s.Exec(t, "CREATE FUNCTION counted() RETURNS trigger AS 'BEGIN PERFORM nextval(''statements''); RETURN NULL; END' LANGUAGE plpgsql")
+			s.Exec(t, "CREATE TRIGGER counted BEFORE INSERT OR DELETE ON state FOR EACH STATEMENT EXECUTE FUNCTION counted()")
+		}
+		parts, want, deleted := make(map[string][]byte), make(map[string]store.Saved), make(map[string][]byte)
+		for i := range 300 {
+			name := fmt.Sprint("part ", i)
+			parts[name] = []byte(name)
+			if i%100 == 0 {
+				parts[name] = make([]byte, 1<<20)
+			}
+			if want[name] = (store.Saved{Data: parts[name], At: noon}); i%2 == 0 {
+				deleted[name] = nil
+			}
+		}
+		save := func(parts map[string][]byte, limit int) {
+			t.Helper()
+			if err := s.SaveState(t.Context(), "bot", noon, parts); err != nil {
+				t.Fatal(err)
+			}
+			if c.PostgreSQL == "" {
+				return
+			}
+			var last int
+			if err := openDatabase(t, "pgx", c.PostgreSQL).QueryRowContext(t.Context(), "SELECT nextval('statements')").Scan(&last); err != nil || last > limit {
+				t.Errorf("%d statements, want at most %d: %v", last, limit, err)
+			}
+		}
+		save(parts, 35)
+		wantState(t, s, "bot", want)
+		save(deleted, 45)
+		for name := range deleted {
+			delete(want, name)
+		}
+		wantState(t, s, "bot", want)
+	})
+}
+
 // TestSavesMeet: two that save the same parts, a server and the one that it takes over from,
 // do not wait for each other.
 func TestSavesMeet(t *testing.T) {
