@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -79,27 +78,24 @@ func Check(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.supported(ctx), s.release())
+	return errors.Join(s.checkSchema(ctx), s.release())
 }
 
-// supported returns an error if the schema is newer than this version supports.
-func (s *Store) supported(ctx context.Context) error {
+// checkSchema returns an error if the schema is newer than this version supports.
+func (s *Store) checkSchema(ctx context.Context) error {
 	var version int64
-	err := s.readRow(ctx, "SELECT max(version_id) FROM schema_version WHERE is_applied", nil, &version)
+	err := s.readRow(ctx, "SELECT max(version_id) FROM "+versionTable+" WHERE is_applied", nil, &version)
 	if failed, ok := errors.AsType[*pgconn.PgError](err); ok && failed.Code == "42P01" {
 		return nil // there is no such table: the database is new
 	}
 	if err != nil {
 		return err
 	}
-	steps, err := fs.Glob(migrations, "migrations/postgres/*.sql")
-	if err != nil {
-		return err
+	newest, err := newestSchema()
+	if err == nil && version > newest {
+		err = newer(s.where, version, newest)
 	}
-	if newest := int64(len(steps)); version > newest {
-		return fmt.Errorf("%w: %s has schema %d, this version supports schemas up to %d", ErrNewer, s.where, version, newest)
-	}
-	return nil
+	return err
 }
 
 // DescribeAddress returns the address of PostgreSQL without its password and options,
