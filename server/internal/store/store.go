@@ -119,7 +119,7 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *transac
 }
 
 // read runs queries. A database that does not answer them in time is away: a connection
-// that is dead need not have been closed, and whoever waited for it would wait forever.
+// that is dead need not have been closed, and a read that waits for it would not end.
 func (s *Store) read(ctx context.Context, queries func(context.Context, *sql.DB) error) error {
 	within := ctx
 	if s.readTime > 0 {
