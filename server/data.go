@@ -198,7 +198,7 @@ const purgeInterval = time.Hour
 // purge deletes what no later run would use, and gives the space back.
 func (d *data) purge(ctx context.Context) {
 	now := d.now()
-	err := d.store.PurgeState(ctx, limitsPart, now.Add(-limitsKept))
+	err := d.store.PurgeState(ctx, d.bot, limitsPart, now.Add(-limitsKept))
 	if err == nil {
 		err = d.store.PurgeBots(ctx, now.Add(-otherBotsKept), d.bots...)
 	}

@@ -359,7 +359,7 @@ func (o *Outbox) round(ctx, flights context.Context, running *sync.WaitGroup) {
 	}
 }
 
-// sweep moves what the time moves.
+// sweep moves what the time moves, or a part of it.
 func (o *Outbox) sweep(ctx context.Context, now time.Time) error {
 	o.mu.Lock()
 	due := !o.nextDue.IsZero() && !o.nextDue.After(now)
@@ -367,33 +367,33 @@ func (o *Outbox) sweep(ctx context.Context, now time.Time) error {
 		o.nextDue = time.Time{}
 	}
 	o.mu.Unlock()
-	for due {
-		callers, gone, more, err := o.Due(ctx, now)
-		var next time.Time
-		if err == nil {
-			next, err = o.NextDue(ctx)
-		}
-		o.ended[store.Expired].Add(int64(gone))
-		o.mu.Lock()
-		for _, caller := range callers {
-			o.scheduleLocked(caller, time.Time{})
-		}
-		if err != nil {
-			next = now
-		}
-		if !next.IsZero() && (o.nextDue.IsZero() || next.Before(o.nextDue)) {
-			o.nextDue = next
-		}
-		if len(callers) > 0 {
-			o.announceLocked()
-		}
-		o.mu.Unlock()
-		if o.noted(ctx, err) != nil {
-			return err
-		}
-		due = more
+	if !due {
+		return nil
 	}
-	return nil
+	callers, gone, more, err := o.Due(ctx, now)
+	var next time.Time
+	if err == nil && !more {
+		next, err = o.NextDue(ctx)
+	}
+	o.ended[store.Expired].Add(int64(gone))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, caller := range callers {
+		o.scheduleLocked(caller, time.Time{})
+	}
+	if err != nil || more {
+		next = now
+	}
+	if !next.IsZero() && (o.nextDue.IsZero() || next.Before(o.nextDue)) {
+		o.nextDue = next
+	}
+	if len(callers) > 0 {
+		o.announceLocked()
+	}
+	if more {
+		o.poke() // what is due already is begun before
+	}
+	return o.noted(ctx, err)
 }
 
 // forget deletes records that are old, or too many.

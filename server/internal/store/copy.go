@@ -106,7 +106,7 @@ func check(ctx context.Context, path string) error {
 		return fmt.Errorf("%w: %s", ErrCorrupt, result)
 	}
 	var tables int
-	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'").Scan(&tables); err != nil {
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = '"+versionTable+"'").Scan(&tables); err != nil {
 		return err
 	}
 	if tables == 0 {

@@ -2,12 +2,11 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -172,8 +171,8 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 	}
 	var replaced []Delivery
 	if d.ReplaceKey != "" {
-		replaced, err = o.list(ctx, tx, "bot = $1 AND caller = $2 AND replace_key = $3 AND replace_key <> '' AND state IN (1, 2)",
-			o.bot, d.Caller, d.ReplaceKey)
+		const condition = "bot = $1 AND caller = $2 AND replace_key = $3 AND replace_key <> '' AND state IN (1, 2)"
+		replaced, err = queryDeliveries(ctx, tx, deliveriesThat(condition), o.bot, d.Caller, d.ReplaceKey)
 		if err != nil {
 			return Enqueued{}, err
 		}
@@ -190,7 +189,7 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 		WHERE bot = $1 AND unfinished - $3 < $4 AND bytes - $6 + $2 <= $5 RETURNING seq`,
 		o.bot, d.Bytes, len(replaced), limits.Deliveries, limits.Bytes, freed).Scan(&d.Seq)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Enqueued{Err: ErrOutboxFull}, nil
+		return Enqueued{Err: ErrOutboxFull}, o.exists(ctx, tx)
 	}
 	if err != nil {
 		return Enqueued{}, err
@@ -217,6 +216,15 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 		flag(d.Resend), d.ReplaceKey, milliseconds(d.EnqueuedAt), milliseconds(d.NotBefore), milliseconds(d.ExpiresAt), d.Bytes, d.Request)
 	d.Request = nil
 	return Enqueued{Delivery: d, Replaced: places}, err
+}
+
+// exists returns an error if the outbox was deleted, which does not count as being full.
+func (o *Outbox) exists(ctx context.Context, tx *transaction) error {
+	err := tx.QueryRowContext(ctx, "SELECT seq FROM outbox WHERE bot = $1", o.bot).Scan(new(int64))
+	if errors.Is(err, sql.ErrNoRows) {
+		return errors.New("the outbox of the bot was deleted")
+	}
+	return err
 }
 
 // takesHead reports whether a delivery is to be the first of its line, and makes the
@@ -347,16 +355,30 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// list returns the deliveries that meet a condition, which may order and limit them.
-func (o *Outbox) list(ctx context.Context, q querier, condition string, args ...any) ([]Delivery, error) {
-	return o.query(ctx, q, "SELECT "+deliveryColumns+" FROM deliveries WHERE "+condition, args...)
+// deliveriesThat is a query for the deliveries that meet a condition, which may order and
+// limit them.
+func deliveriesThat(condition string) string {
+	return "SELECT " + deliveryColumns + " FROM deliveries WHERE " + condition
 }
 
-// query returns the deliveries of a query for deliveryColumns.
-func (o *Outbox) query(ctx context.Context, q querier, query string, args ...any) ([]Delivery, error) {
+// list reads the deliveries that meet a condition.
+func (o *Outbox) list(ctx context.Context, condition string, args ...any) ([]Delivery, error) {
+	return o.query(ctx, deliveriesThat(condition), args...)
+}
+
+// query reads the deliveries of a query for deliveryColumns.
+func (o *Outbox) query(ctx context.Context, query string, args ...any) (all []Delivery, err error) {
+	err = o.store.read(ctx, func(ctx context.Context, db *sql.DB) error {
+		all, err = queryDeliveries(ctx, db, query, args...)
+		return err
+	})
+	return all, err
+}
+
+func queryDeliveries(ctx context.Context, q querier, query string, args ...any) ([]Delivery, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, o.store.explain(err)
+		return nil, err
 	}
 	defer rows.Close()
 	var all []Delivery
@@ -367,10 +389,10 @@ func (o *Outbox) query(ctx context.Context, q querier, query string, args ...any
 		}
 		all = append(all, d)
 	}
-	return all, o.store.explain(rows.Err())
+	return all, rows.Err()
 }
 
-// sweepAtOnce limits the deliveries that one transaction changes.
+// sweepAtOnce limits the deliveries that one transaction changes, apart from groupTime.
 const sweepAtOnce = 500
 
 // Due changes scheduled deliveries to waiting when their time has come, and ends those
@@ -378,12 +400,12 @@ const sweepAtOnce = 500
 // expired, and whether there is more to do.
 func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone int, more bool, err error) {
 	var due, expired []Delivery
-	due, err = o.list(ctx, o.store.reads, "bot = $1 AND state = 1 AND not_before <= $2 ORDER BY not_before, seq LIMIT $3",
+	due, err = o.list(ctx, "bot = $1 AND state = 1 AND not_before <= $2 ORDER BY not_before, seq LIMIT $3",
 		o.bot, now.UnixMilli(), sweepAtOnce)
 	if err != nil {
 		return nil, 0, false, err
 	}
-	expired, err = o.list(ctx, o.store.reads, "bot = $1 AND state IN (1, 2) AND expires_at <= $2 ORDER BY expires_at LIMIT $3",
+	expired, err = o.list(ctx, "bot = $1 AND state IN (1, 2) AND expires_at <= $2 ORDER BY expires_at LIMIT $3",
 		o.bot, now.UnixMilli(), sweepAtOnce)
 	if err != nil {
 		return nil, 0, false, err
@@ -392,44 +414,55 @@ func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone
 		return nil, 0, false, nil
 	}
 	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
-		gone = 0
-		for _, d := range expired {
-			if still, err := o.is(ctx, tx, d.Seq, "state IN (1, 2)"); err != nil {
-				return err
-			} else if !still {
+		callers, gone, more = nil, 0, len(due) == sweepAtOnce || len(expired) == sweepAtOnce
+		begun := time.Now()
+		for i, d := range slices.Concat(expired, due) {
+			if i > 0 && time.Since(begun) > groupTime {
+				more = true
+				break
+			}
+			callers = append(callers, d.Caller)
+			if i >= len(expired) {
+				if err := o.makeDue(ctx, tx, d); err != nil {
+					return err
+				}
 				continue
 			}
-			d.State, d.FinishedAt = Expired, now
-			gone++
-			if _, err := o.finish(ctx, tx, d); err != nil {
-				return err
-			}
-		}
-		for _, d := range due {
-			if still, err := o.is(ctx, tx, d.Seq, "state = 1"); err != nil {
-				return err
-			} else if !still {
-				continue
-			}
-			head, err := o.takesHead(ctx, tx, d)
+			ended, err := o.expire(ctx, tx, d, now)
 			if err != nil {
 				return err
 			}
-			_, err = tx.ExecContext(ctx, "UPDATE deliveries SET state = 2, head = $3 WHERE bot = $1 AND seq = $2",
-				o.bot, d.Seq, flag(head))
-			if err != nil {
-				return err
-			}
+			gone += flag(ended)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, 0, false, err
 	}
-	for _, d := range append(due, expired...) {
-		callers = append(callers, d.Caller)
+	return callers, gone, more, nil
+}
+
+// expire ends a delivery, unless it has begun or ended.
+func (o *Outbox) expire(ctx context.Context, tx *transaction, d Delivery, now time.Time) (bool, error) {
+	if still, err := o.is(ctx, tx, d.Seq, "state IN (1, 2)"); !still {
+		return false, err
 	}
-	return callers, gone, len(due) == sweepAtOnce || len(expired) == sweepAtOnce, nil
+	d.State, d.FinishedAt = Expired, now
+	_, err := o.finish(ctx, tx, d)
+	return true, err
+}
+
+// makeDue changes a delivery from scheduled to waiting.
+func (o *Outbox) makeDue(ctx context.Context, tx *transaction, d Delivery) error {
+	if still, err := o.is(ctx, tx, d.Seq, "state = 1"); !still {
+		return err
+	}
+	head, err := o.takesHead(ctx, tx, d)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE deliveries SET state = 2, head = $3 WHERE bot = $1 AND seq = $2", o.bot, d.Seq, flag(head))
+	return err
 }
 
 // is reports whether a delivery meets a condition.
@@ -442,9 +475,9 @@ func (o *Outbox) is(ctx context.Context, tx *transaction, seq int64, condition s
 // NextDue returns when Due has something to do, or the zero time if never.
 func (o *Outbox) NextDue(ctx context.Context) (time.Time, error) {
 	var scheduled, expiring sql.NullInt64
-	if err := o.store.reads.QueryRowContext(ctx, `SELECT (SELECT min(not_before) FROM deliveries WHERE bot = $1 AND state = 1),
-		(SELECT min(expires_at) FROM deliveries WHERE bot = $1 AND state IN (1, 2))`, o.bot).Scan(&scheduled, &expiring); err != nil {
-		return time.Time{}, o.store.explain(err)
+	if err := o.store.readRow(ctx, `SELECT (SELECT min(not_before) FROM deliveries WHERE bot = $1 AND state = 1),
+		(SELECT min(expires_at) FROM deliveries WHERE bot = $1 AND state IN (1, 2))`, []any{o.bot}, &scheduled, &expiring); err != nil {
+		return time.Time{}, err
 	}
 	var next time.Time
 	for _, at := range []sql.NullInt64{scheduled, expiring} {
@@ -458,14 +491,13 @@ func (o *Outbox) NextDue(ctx context.Context) (time.Time, error) {
 // Callers returns the callers with deliveries that are to be made.
 func (o *Outbox) Callers(ctx context.Context) (callers []string, err error) {
 	for last := ""; ; {
-		err := o.store.reads.QueryRowContext(ctx,
-			"SELECT caller FROM deliveries WHERE bot = $1 AND head = 1 AND caller > $2 ORDER BY caller LIMIT 1", o.bot, last).
-			Scan(&last)
+		err := o.store.readRow(ctx,
+			"SELECT caller FROM deliveries WHERE bot = $1 AND head = 1 AND caller > $2 ORDER BY caller LIMIT 1", []any{o.bot, last}, &last)
 		if errors.Is(err, sql.ErrNoRows) {
 			return callers, nil
 		}
 		if err != nil {
-			return nil, o.store.explain(err)
+			return nil, err
 		}
 		callers = append(callers, last)
 	}
@@ -476,7 +508,6 @@ func (o *Outbox) Callers(ctx context.Context) (callers []string, err error) {
 func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit int) ([]Delivery, error) {
 	return o.list(
 		ctx,
-		o.store.reads,
 		"bot = $1 AND caller = $2 AND head = 1 AND (next_try_at <= $3 OR next_try_at > $5) ORDER BY priority DESC, seq LIMIT $4",
 		o.bot,
 		caller,
@@ -490,10 +521,10 @@ func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit 
 // tried now, or the zero time if there is none.
 func (o *Outbox) NextTry(ctx context.Context, caller string, now time.Time) (time.Time, error) {
 	var next sql.NullInt64
-	if err := o.store.reads.QueryRowContext(ctx,
+	if err := o.store.readRow(ctx,
 		"SELECT min(next_try_at) FROM deliveries WHERE bot = $1 AND caller = $2 AND head = 1 AND next_try_at > $3",
-		o.bot, caller, now.UnixMilli()).Scan(&next); err != nil {
-		return time.Time{}, o.store.explain(err)
+		[]any{o.bot, caller, now.UnixMilli()}, &next); err != nil {
+		return time.Time{}, err
 	}
 	if !next.Valid {
 		return time.Time{}, nil
@@ -503,8 +534,8 @@ func (o *Outbox) NextTry(ctx context.Context, caller string, now time.Time) (tim
 
 // Request returns the call of a delivery.
 func (o *Outbox) Request(ctx context.Context, seq int64) (request []byte, err error) {
-	err = o.store.reads.QueryRowContext(ctx, "SELECT request FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, seq).Scan(&request)
-	return request, o.store.explain(err)
+	err = o.store.readRow(ctx, "SELECT request FROM deliveries WHERE bot = $1 AND seq = $2", []any{o.bot, seq}, &request)
+	return request, err
 }
 
 // Claimed returns those of the messages that belong to a delivery.
@@ -512,10 +543,9 @@ func (o *Outbox) Claimed(ctx context.Context, messages []int64) (map[int64]bool,
 	claimed := make(map[int64]bool)
 	for _, m := range messages {
 		var n int
-		err := o.store.reads.QueryRowContext(ctx,
-			"SELECT count(*) FROM deliveries WHERE bot = $1 AND message = $2 AND message > 0", o.bot, m).Scan(&n)
+		err := o.store.readRow(ctx, "SELECT count(*) FROM deliveries WHERE bot = $1 AND message = $2 AND message > 0", []any{o.bot, m}, &n)
 		if err != nil {
-			return nil, o.store.explain(err)
+			return nil, err
 		}
 		claimed[m] = n > 0
 	}
@@ -524,7 +554,7 @@ func (o *Outbox) Claimed(ctx context.Context, messages []int64) (map[int64]bool,
 
 // Delivery returns a delivery. The error is ErrNoDelivery if there is none.
 func (o *Outbox) Delivery(ctx context.Context, caller, id string) (Delivery, error) {
-	all, err := o.list(ctx, o.store.reads, "bot = $1 AND caller = $2 AND id = $3", o.bot, caller, id)
+	all, err := o.list(ctx, "bot = $1 AND caller = $2 AND id = $3", o.bot, caller, id)
 	if err == nil && len(all) == 0 {
 		err = ErrNoDelivery
 	}
@@ -532,121 +562,6 @@ func (o *Outbox) Delivery(ctx context.Context, caller, id string) (Delivery, err
 		return Delivery{}, err
 	}
 	return all[0], nil
-}
-
-// DeliveryFilter says which deliveries are wanted. Fields that are zero match all.
-type DeliveryFilter struct {
-	States       []DeliveryState
-	Caller       string
-	Target       string
-	Since, Until time.Time // when they were enqueued
-	EndedBefore  time.Time
-}
-
-// where returns a filter as a condition with the arguments after those given.
-func (f DeliveryFilter) where(args []any) (string, []any) {
-	var and []string
-	add := func(condition string, value any) {
-		args = append(args, value)
-		and = append(and, fmt.Sprintf(condition, len(args)))
-	}
-	if len(f.States) > 0 {
-		var in []string
-		for _, s := range f.States {
-			in = append(in, fmt.Sprint(int(s)))
-		}
-		and = append(and, "state IN ("+strings.Join(in, ", ")+")")
-	}
-	if f.Caller != "" {
-		add("caller = $%d", f.Caller)
-	}
-	if f.Target != "" {
-		add("target = $%d", f.Target)
-	}
-	if !f.Since.IsZero() {
-		add("enqueued_at >= $%d", f.Since.UnixMilli())
-	}
-	if !f.Until.IsZero() {
-		add("enqueued_at < $%d", f.Until.UnixMilli())
-	}
-	if !f.EndedBefore.IsZero() {
-		add("finished_at < $%d", f.EndedBefore.UnixMilli())
-	}
-	if len(and) == 0 {
-		return "", args
-	}
-	return " AND " + strings.Join(and, " AND "), args
-}
-
-// List returns up to limit deliveries, the newest first, those before a place if
-// that is not 0.
-func (o *Outbox) List(ctx context.Context, f DeliveryFilter, before int64, limit int) ([]Delivery, error) {
-	if before == 0 {
-		before = 1<<63 - 1
-	}
-	if f.byTime() {
-		newest, args := f.newestQuery([]any{o.bot, before, limit})
-		if all, err := o.query(ctx, o.store.reads, newest, args...); err != nil || len(all) == limit {
-			return all, err
-		}
-	}
-	query, args := f.query([]any{o.bot, before, limit})
-	return o.query(ctx, o.store.reads, query, args...)
-}
-
-// listed is how a list begins. Its arguments are the bot, the place and the limit.
-const (
-	listed = "SELECT " + deliveryColumns + " FROM deliveries WHERE bot = $1 AND seq < $2"
-	page   = " ORDER BY seq DESC LIMIT $3"
-)
-
-// byTime reports whether nothing but the times leads to an index.
-func (f DeliveryFilter) byTime() bool {
-	return f.Caller == "" && !f.undelivered() && (!f.Since.IsZero() || !f.Until.IsZero())
-}
-
-// undelivered reports whether only deliveries are wanted that are not delivered, which an
-// index has by state.
-func (f DeliveryFilter) undelivered() bool {
-	return len(f.States) > 0 && !slices.Contains(f.States, Delivered)
-}
-
-// newestAtOnce limits the deliveries that newestQuery reads.
-const newestAtOnce = 1000
-
-// newestQuery returns a query for those of the newest deliveries that are wanted. If they
-// are a whole page, it is the one of query: many of them are in the times that are
-// wanted, and an index by time would have to sort them all.
-func (f DeliveryFilter) newestQuery(args []any) (string, []any) {
-	condition, args := f.where(args)
-	newest := fmt.Sprintf("%s ORDER BY seq DESC LIMIT %d", listed, newestAtOnce)
-	return "SELECT * FROM (" + newest + ") AS newest WHERE seq < $2" + condition + page, args
-}
-
-// query returns a query whose cost depends on how many deliveries are wanted, not on how
-// many there are.
-func (f DeliveryFilter) query(args []any) (string, []any) {
-	condition, args := f.where(args)
-	switch {
-	case f.byTime(): // seq + 0 is not what an index is in the order of
-		return fmt.Sprintf("%s AND seq IN (SELECT seq FROM deliveries WHERE bot = $1 AND seq + 0 < $2%s ORDER BY seq + 0 DESC LIMIT $3)%s",
-			listed, condition, page), args
-	case f.undelivered():
-		var each []string // in the order of the index
-		for _, s := range slices.Compact(slices.Sorted(slices.Values(f.States))) {
-			one := fmt.Sprintf("%s AND state <> 4 AND state = %d%s%s", listed, int(s), condition, page)
-			each = append(each, fmt.Sprintf("SELECT * FROM (%s) AS of_state%d", one, int(s)))
-		}
-		return strings.Join(each, " UNION ALL ") + page, args
-	}
-	return listed + condition + page, args
-}
-
-// Results returns up to limit deliveries that have ended, those after a position in
-// the order of their positions.
-func (o *Outbox) Results(ctx context.Context, f DeliveryFilter, after int64, limit int) ([]Delivery, error) {
-	condition, args := f.where([]any{o.bot, after, limit})
-	return o.list(ctx, o.store.reads, "bot = $1 AND position > $2 AND position > 0"+condition+" ORDER BY position LIMIT $3", args...)
 }
 
 // OutboxCounts is what an outbox counts.
@@ -658,9 +573,9 @@ type OutboxCounts struct {
 
 // Counts returns what the outbox counts.
 func (o *Outbox) Counts(ctx context.Context) (c OutboxCounts, err error) {
-	err = o.store.reads.QueryRowContext(ctx, "SELECT position, purged, unfinished, finished, bytes FROM outbox WHERE bot = $1", o.bot).
-		Scan(&c.Position, &c.Purged, &c.Unfinished, &c.Finished, &c.Bytes)
-	return c, o.store.explain(err)
+	err = o.store.readRow(ctx, "SELECT position, purged, unfinished, finished, bytes FROM outbox WHERE bot = $1", []any{o.bot},
+		&c.Position, &c.Purged, &c.Unfinished, &c.Finished, &c.Bytes)
+	return c, err
 }
 
 // Cancel ends a delivery that is scheduled or waits. It returns false if the delivery
@@ -715,7 +630,7 @@ func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id stri
 		err := tx.QueryRowContext(ctx, `UPDATE outbox SET seq = seq + 1, unfinished = unfinished + 1, finished = finished - 1
 			WHERE bot = $1 AND unfinished < $2 RETURNING seq`, o.bot, limits.Deliveries).Scan(&d.Seq)
 		if errors.Is(err, sql.ErrNoRows) {
-			return ErrOutboxFull
+			return cmp.Or(o.exists(ctx, tx), ErrOutboxFull)
 		}
 		if err != nil {
 			return err
@@ -741,23 +656,20 @@ func (o *Outbox) Purge(ctx context.Context, f DeliveryFilter, limit int) (purged
 		order = "finished_at, position" // an index has them so, and no other record is read
 	}
 	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
-		purged = 0
 		condition, args := f.where([]any{o.bot, limit})
-		records, err := o.list(ctx, tx, "bot = $1 AND position > 0"+condition+" ORDER BY "+order+" LIMIT $2", args...)
-		if err != nil {
+		oldest := "FROM deliveries WHERE bot = $1 AND position > 0" + condition + " ORDER BY " + order + " LIMIT $2"
+		var freed, last int64
+		err := tx.QueryRowContext(ctx, `SELECT count(*), CAST(COALESCE(sum(bytes), 0) AS BIGINT), COALESCE(max(position), 0)
+			FROM (SELECT bytes, position `+oldest+`) AS ended`, args...).Scan(&purged, &freed, &last)
+		if err != nil || purged == 0 {
 			return err
 		}
-		for _, d := range records {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, d.Seq); err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, `UPDATE outbox SET finished = finished - 1, bytes = bytes - $2,
-				purged = CASE WHEN purged < $3 THEN $3 ELSE purged END WHERE bot = $1`, o.bot, d.Bytes, d.Position); err != nil {
-				return err
-			}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM deliveries WHERE bot = $1 AND seq IN (SELECT seq "+oldest+")", args...); err != nil {
+			return err
 		}
-		purged = len(records)
-		return nil
+		_, err = tx.ExecContext(ctx, `UPDATE outbox SET finished = finished - $2, bytes = bytes - $3,
+			purged = CASE WHEN purged < $4 THEN $4 ELSE purged END WHERE bot = $1`, o.bot, purged, freed, last)
+		return err
 	})
 	return purged, err
 }

@@ -113,6 +113,21 @@ func TestHeads(t *testing.T) {
 	})
 }
 
+// TestOutboxDeleted: an outbox that is not there is not full.
+func TestOutboxDeleted(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		o, err := s.Outbox(t.Context(), "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Exec(t, "DELETE FROM outbox")
+		if results, err := o.Enqueue(t.Context(), limits, []store.Delivery{delivery("a", "channel 1", 1)}); err == nil || errors.Is(err, store.ErrOutboxFull) {
+			t.Errorf("%+v, %v", results, err)
+		}
+	})
+}
+
 // TestEnqueueAgain: the same call under the same ID is the same delivery.
 func TestEnqueueAgain(t *testing.T) {
 	eachOutbox(t, func(t outboxTest) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"testing"
+	"time"
 )
 
 // Write is write.
@@ -27,3 +28,6 @@ func (s *Store) Exec(t testing.TB, statement string) {
 func ListQuery(f DeliveryFilter, limit int) (string, []any) {
 	return f.query([]any{"bot", int64(1<<63 - 1), limit})
 }
+
+// SetReadTime sets how long a read may take.
+func (s *Store) SetReadTime(limit time.Duration) { s.readTime = limit }

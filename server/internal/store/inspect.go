@@ -41,7 +41,7 @@ func Inspect(ctx context.Context, folder string) (Inspection, error) {
 		return Inspection{}, err
 	}
 	var i Inspection
-	if i.Supported, err = supported(); err != nil {
+	if i.Supported, err = newestSchema(); err != nil {
 		return i, err
 	}
 	there := folder // the folder, or the one in which it would be created
@@ -118,8 +118,8 @@ func inUse(folder string) error {
 	return fmt.Errorf("%w: %s", ErrInUse, folder)
 }
 
-// supported returns the version of the newest migration.
-func supported() (int64, error) {
+// newestSchema returns the version of the newest migration, which both dialects have.
+func newestSchema() (int64, error) {
 	steps, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
 	if err != nil {
 		return 0, err

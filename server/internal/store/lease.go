@@ -27,12 +27,14 @@ func (s *Store) Fenced(bot, holder string, epoch int64) *Store {
 // whose server hangs must not keep another server from taking over.
 const abandoned = 3 * time.Second
 
+// limitIdle limits how long a transaction may be idle.
+const limitIdle = "SELECT set_config('idle_in_transaction_session_timeout', $1, true)"
+
 // check locks the epoch until the transaction ends, so that no other server gets the
 // lease before what was changed can be seen.
 func (f *fence) check(ctx context.Context, tx *sql.Tx) error {
-	err := tx.QueryRowContext(ctx, `SELECT set_config('idle_in_transaction_session_timeout', $4, true)
-		FROM leases WHERE bot = $1 AND holder = $2 AND epoch = $3 FOR KEY SHARE`,
-		f.bot, f.holder, f.epoch, fmt.Sprint(abandoned.Milliseconds())).Scan(new(string))
+	err := tx.QueryRowContext(ctx, limitIdle+" FROM leases WHERE bot = $2 AND holder = $3 AND epoch = $4 FOR KEY SHARE",
+		fmt.Sprint(abandoned.Milliseconds()), f.bot, f.holder, f.epoch).Scan(new(string))
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrFenced
 	}
@@ -99,11 +101,12 @@ func (s *Store) AcquireLease(ctx context.Context, bot, holder string, length tim
 	return epoch, s.explain(err)
 }
 
-// RenewLease prolongs a lease, and reports whether the holder still has it.
+// RenewLease prolongs a lease, and reports whether the holder still has it. A renewal that
+// arrives after the release of the lease does not bring it back.
 func (s *Store) RenewLease(ctx context.Context, bot, holder string, epoch int64, length time.Duration) (bool, error) {
 	sent, clock := time.Now(), int64(0)
 	err := s.leases.QueryRowContext(ctx, "UPDATE leases SET until_at = "+s.now()+
-		" + $4 WHERE bot = $1 AND holder = $2 AND epoch = $3 RETURNING "+s.now(),
+		" + $4 WHERE bot = $1 AND holder = $2 AND epoch = $3 AND until_at > 0 RETURNING "+s.now(),
 		bot, holder, epoch, length.Milliseconds()).Scan(&clock)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
@@ -129,14 +132,18 @@ func (s *Store) ReleaseLease(ctx context.Context, bot, holder string, epoch int6
 	return s.explain(err)
 }
 
+// holderAddress is where others reach the holder of a lease l, of which r is the replica: if
+// it is none any more, since its meetings failed, it was there when it got the lease.
+const holderAddress = "COALESCE(r.address, CASE WHEN l.noted = l.epoch THEN l.holder_address END, '')"
+
 // lease returns the lease of a bot, the zero value if nobody had it.
 func lease(ctx context.Context, tx *sql.Tx, bot string) (l Lease, err error) {
 	var until, since, noted int64
-	var address, previous, reason string
+	var previous, reason string
 	err = tx.QueryRowContext(ctx, `
-		SELECT l.holder, COALESCE(r.address, ''), l.epoch, l.until_at, l.noted, l.since_at, l.holder_address, l.previous, l.reason
+		SELECT l.holder, `+holderAddress+`, l.epoch, l.until_at, l.noted, l.since_at, l.previous, l.reason
 		FROM leases l LEFT JOIN replicas r ON r.id = l.holder WHERE l.bot = $1`, bot).
-		Scan(&l.Holder, &l.Address, &l.Epoch, &until, &noted, &since, &address, &previous, &reason)
+		Scan(&l.Holder, &l.Address, &l.Epoch, &until, &noted, &since, &previous, &reason)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Lease{}, nil
 	}
@@ -144,7 +151,7 @@ func lease(ctx context.Context, tx *sql.Tx, bot string) (l Lease, err error) {
 		l.Until = time.UnixMilli(until)
 	}
 	if noted == l.Epoch {
-		l.Address, l.Since, l.Previous, l.Reason = address, time.UnixMilli(since), previous, Reason(reason)
+		l.Since, l.Previous, l.Reason = time.UnixMilli(since), previous, Reason(reason)
 	}
 	return l, err
 }

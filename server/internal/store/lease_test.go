@@ -64,8 +64,14 @@ func TestLease(t *testing.T) {
 		if err := s.ReleaseLease(t.Context(), "bot", "a", 1, store.LeaseHandedOver); err != nil || acquire(t, s, "c", time.Hour) != 0 {
 			t.Errorf("a released the lease of b: %v", err)
 		}
-		if err := s.ReleaseLease(t.Context(), "bot", "b", 2, store.LeaseHandedOver); err != nil || acquire(t, s, "c", time.Hour) != 3 {
-			t.Errorf("b did not release its lease: %v", err)
+		if err := s.ReleaseLease(t.Context(), "bot", "b", 2, store.LeaseHandedOver); err != nil {
+			t.Fatal(err)
+		}
+		if renew("b", 2, time.Hour) { // one that was sent before, and arrives after
+			t.Error("b renewed the lease that it had released")
+		}
+		if acquire(t, s, "c", time.Hour) != 3 {
+			t.Error("b did not release its lease")
 		}
 	})
 }
@@ -125,6 +131,20 @@ func TestFencesApart(t *testing.T) {
 	}
 }
 
+// waitForLocks returns when a number of statements wait for locks in a database.
+func waitForLocks(t *testing.T, db *sql.DB, count int) {
+	t.Helper()
+	for waiting, deadline := 0, time.Now().Add(20*time.Second); waiting < count; time.Sleep(10 * time.Millisecond) {
+		const query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+		if err := db.QueryRowContext(t.Context(), query).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d statements wait for locks, want %d", waiting, count)
+		}
+	}
+}
+
 // TestTakeoverWaits: the next holder gets the lease when what the one before has begun
 // to change can be seen, and renewals do not wait for changes.
 func TestTakeoverWaits(t *testing.T) {
@@ -163,15 +183,7 @@ func TestTakeoverWaits(t *testing.T) {
 		}
 		got <- epoch
 	}()
-	for waiting, deadline := 0, time.Now().Add(20*time.Second); waiting == 0; time.Sleep(10 * time.Millisecond) {
-		const query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-		if err := db.QueryRowContext(t.Context(), query).Scan(&waiting); err != nil {
-			t.Fatal(err)
-		}
-		if len(got) > 0 || time.Now().After(deadline) {
-			t.Fatal("the takeover does not wait for the change")
-		}
-	}
+	waitForLocks(t, db, 1)
 	close(goOn)
 	if err := <-written; err != nil {
 		t.Error(err)
@@ -209,6 +221,48 @@ func TestAbandonedTransaction(t *testing.T) {
 	close(goOn)
 	if err := <-written; err == nil {
 		t.Error("the change was made after the takeover")
+	}
+}
+
+// TestFrozenPurge: a server that freezes while it is to receive what many records hold does
+// not keep others from taking over.
+func TestFrozenPurge(t *testing.T) {
+	address := storetest.Database(t)
+	next, way := storetest.Open(t, store.Config{PostgreSQL: address}), newLink(t, address)
+	fill(t, next, 1010, "5", "'shop'", "1")
+	next.Exec(t, "UPDATE deliveries SET failure = convert_to(repeat('f', 2000), 'UTF8')")
+	old := storetest.Open(t, store.Config{PostgreSQL: way.address})
+	epoch := acquire(t, old, "old", 0)
+	o, err := old.Fenced("bot", "old", epoch).Outbox(t.Context(), "bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := store.DeliveryFilter{EndedBefore: noon}
+	if n, err := o.Purge(t.Context(), ended, 1); n != 1 || err != nil { // which prepares the statements
+		t.Fatal(n, err)
+	}
+	db := openDatabase(t, "pgx", address)
+	before, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Rollback() //nolint:errcheck // it fails when it was done
+	if _, err := before.ExecContext(t.Context(), "LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	var purge sync.WaitGroup
+	defer purge.Wait()
+	defer way.thaw()
+	purge.Go(func() { _, _ = o.Purge(context.Background(), ended, 1000) })
+	waitForLocks(t, db, 1)
+	way.freeze()
+	if err := before.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if got, err := next.AcquireLease(ctx, "bot", "next", time.Hour); err != nil || got != epoch+1 {
+		t.Errorf("%d, %v", got, err)
 	}
 }
 

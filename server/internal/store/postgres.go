@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -27,6 +26,9 @@ var ErrAddress = errors.New("the address of the database is not of the form post
 // connect_timeout.
 const connectTimeout = 10 * time.Second
 
+// readTime limits a read, which may have to connect first.
+const readTime = 10 * time.Second
+
 // openPostgres opens a database of PostgreSQL.
 func openPostgres(ctx context.Context, address string) (*Store, error) {
 	config, err := parseAddress(address)
@@ -38,12 +40,13 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 	direct := config.Copy()
 	direct.DefaultQueryExecMode = pgx.QueryExecModeExec
 	s := &Store{
-		clock:   new(databaseClock),
-		where:   fmt.Sprintf("database %s at %s", config.Database, config.Host),
-		dialect: postgres,
-		reads:   stdlib.OpenDB(*config),
-		writes:  stdlib.OpenDB(*config),
-		leases:  stdlib.OpenDB(*direct, stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return false })),
+		clock:    new(databaseClock),
+		where:    fmt.Sprintf("database %s at %s", config.Database, config.Host),
+		dialect:  postgres,
+		reads:    stdlib.OpenDB(*config),
+		readTime: readTime,
+		writes:   stdlib.OpenDB(*config),
+		leases:   stdlib.OpenDB(*direct, stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return false })),
 	}
 	s.reads.SetMaxOpenConns(4)
 	s.writes.SetMaxOpenConns(1)
@@ -75,27 +78,24 @@ func Check(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.explain(s.supported(ctx)), s.release())
+	return errors.Join(s.checkSchema(ctx), s.release())
 }
 
-// supported returns an error if the schema is newer than this version supports.
-func (s *Store) supported(ctx context.Context) error {
+// checkSchema returns an error if the schema is newer than this version supports.
+func (s *Store) checkSchema(ctx context.Context) error {
 	var version int64
-	err := s.reads.QueryRowContext(ctx, "SELECT max(version_id) FROM schema_version WHERE is_applied").Scan(&version)
+	err := s.readRow(ctx, "SELECT max(version_id) FROM "+versionTable+" WHERE is_applied", nil, &version)
 	if failed, ok := errors.AsType[*pgconn.PgError](err); ok && failed.Code == "42P01" {
 		return nil // there is no such table: the database is new
 	}
 	if err != nil {
 		return err
 	}
-	steps, err := fs.Glob(migrations, "migrations/postgres/*.sql")
-	if err != nil {
-		return err
+	newest, err := newestSchema()
+	if err == nil && version > newest {
+		err = newer(s.where, version, newest)
 	}
-	if newest := int64(len(steps)); version > newest {
-		return fmt.Errorf("%w: %s has schema %d, this version supports schemas up to %d", ErrNewer, s.where, version, newest)
-	}
-	return nil
+	return err
 }
 
 // DescribeAddress returns the address of PostgreSQL without its password and options,

@@ -164,3 +164,57 @@ func TestConnectionEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestReadHangs: a database that does not answer a read is away, unless the caller has
+// waited for less. Reads work again when it answers.
+func TestReadHangs(t *testing.T) {
+	address := storetest.Database(t)
+	s := storetest.Open(t, store.Config{PostgreSQL: address})
+	o, err := s.Outbox(t.Context(), "bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := map[string]func(context.Context) error{
+		"State":     func(ctx context.Context) error { _, err := s.State(ctx, "bot"); return err },
+		"StatePart": func(ctx context.Context) error { _, err := s.StatePart(ctx, "bot", "part"); return err },
+		"Due":       func(ctx context.Context) error { _, _, _, err := o.Due(ctx, noon); return err },
+		"NextDue":   func(ctx context.Context) error { _, err := o.NextDue(ctx); return err },
+		"Callers":   func(ctx context.Context) error { _, err := o.Callers(ctx); return err },
+		"Heads":     func(ctx context.Context) error { _, err := o.Heads(ctx, "shop", noon, 1); return err },
+		"NextTry":   func(ctx context.Context) error { _, err := o.NextTry(ctx, "shop", noon); return err },
+		"Claimed":   func(ctx context.Context) error { _, err := o.Claimed(ctx, []int64{1}); return err },
+		"List":      func(ctx context.Context) error { _, err := o.List(ctx, store.DeliveryFilter{}, 0, 1); return err },
+		"Results":   func(ctx context.Context) error { _, err := o.Results(ctx, store.DeliveryFilter{}, 0, 1); return err },
+		"Counts":    func(ctx context.Context) error { _, err := o.Counts(ctx); return err },
+	}
+	lock, err := openDatabase(t, "pgx", address).BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Rollback() //nolint:errcheck // it fails when it was done
+	if _, err := lock.ExecContext(t.Context(), "LOCK TABLE state, outbox, deliveries IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	limit, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := reads["Counts"](limit); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrAway) {
+		t.Errorf("a caller that has waited for less: %v", err)
+	}
+	s.SetReadTime(100 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for name, read := range reads {
+		if err := read(ctx); !errors.Is(err, store.ErrAway) || ctx.Err() != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := lock.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	s.SetReadTime(20 * time.Second)
+	for name, read := range reads {
+		if err := read(ctx); err != nil {
+			t.Errorf("%s after it answers: %v", name, err)
+		}
+	}
+}

@@ -85,6 +85,11 @@ func (s *Store) MeetReplicas(ctx context.Context, me Replica) (fleet Fleet, err 
 			err = s.explain(errors.Join(err, tx.Rollback()))
 		}
 	}()
+	if s.dialect == postgres { // a server that hangs here must not keep the others from meeting
+		if err := tx.QueryRowContext(ctx, limitIdle, fmt.Sprint(abandoned.Milliseconds())).Scan(new(string)); err != nil {
+			return Fleet{}, err
+		}
+	}
 	if err := s.meet(ctx, tx, me); err != nil {
 		return Fleet{}, err
 	}
@@ -97,7 +102,7 @@ func (s *Store) MeetReplicas(ctx context.Context, me Replica) (fleet Fleet, err 
 	if fleet.Lease, err = lease(ctx, tx, me.Bot); err != nil {
 		return Fleet{}, err
 	}
-	if fleet.Secrets, err = secrets(ctx, tx); err != nil {
+	if fleet.Secrets, err = s.currentSecrets(ctx, tx, fleet.Now); err != nil {
 		return Fleet{}, err
 	}
 	return fleet, tx.Commit()
@@ -139,18 +144,7 @@ func (s *Store) meet(ctx context.Context, tx *sql.Tx, me Replica) error {
 	if s.dialect == postgres {
 		gone += " FOR UPDATE SKIP LOCKED"
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM replicas WHERE id IN ("+gone+")", replicaGone.Milliseconds()); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM replica_secrets WHERE created_at < "+now+" - $1", secretKept.Milliseconds()); err != nil {
-		return err
-	}
-	secret := make([]byte, 32)
-	_, _ = rand.Read(secret) // it never fails
-	// The name of a period has one secret, however many replicas start at the same time.
-	_, err = tx.ExecContext(ctx, `
-		INSERT INTO replica_secrets (id, secret, created_at) VALUES (`+now+fmt.Sprintf(" / %d", secretFresh.Milliseconds())+`, $1, `+now+`)
-		ON CONFLICT (id) DO NOTHING`, secret)
+	_, err = tx.ExecContext(ctx, "DELETE FROM replicas WHERE id IN ("+gone+")", replicaGone.Milliseconds())
 	return err
 }
 
@@ -186,6 +180,26 @@ func replicas(ctx context.Context, tx *sql.Tx, now, bot string) (all []Replica, 
 	return all, rows.Err()
 }
 
+// currentSecrets returns the secrets that are accepted, among them one of the present period.
+func (s *Store) currentSecrets(ctx context.Context, tx *sql.Tx, now time.Time) ([]Secret, error) {
+	all, err := secrets(ctx, tx)
+	period, oldest := now.UnixMilli()/secretFresh.Milliseconds(), now.Add(-secretKept)
+	if err != nil || len(all) > 0 && all[0].ID >= period && !all[len(all)-1].Created.Before(oldest) {
+		return all, err
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM replica_secrets WHERE created_at < $1", oldest.UnixMilli()); err != nil {
+		return nil, err
+	}
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // it never fails
+	// A period has one secret, however many replicas start at the same time.
+	if _, err := tx.ExecContext(ctx, "INSERT INTO replica_secrets (id, secret, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
+		period, secret, now.UnixMilli()); err != nil {
+		return nil, err
+	}
+	return secrets(ctx, tx)
+}
+
 func secrets(ctx context.Context, tx *sql.Tx) (all []Secret, err error) {
 	rows, err := tx.QueryContext(ctx, "SELECT id, secret, created_at FROM replica_secrets ORDER BY id DESC")
 	if err != nil {
@@ -215,7 +229,7 @@ type Leader struct {
 func (s *Store) Leader(ctx context.Context, bot string) (Leader, error) {
 	var l Leader
 	err := s.leases.QueryRowContext(ctx, `
-		SELECT l.holder, COALESCE(r.address, ''), l.epoch FROM leases l LEFT JOIN replicas r ON r.id = l.holder
+		SELECT l.holder, `+holderAddress+`, l.epoch FROM leases l LEFT JOIN replicas r ON r.id = l.holder
 		WHERE l.bot = $1 AND l.until_at > `+s.now(), bot).Scan(&l.ID, &l.Address, &l.Epoch)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Leader{}, nil

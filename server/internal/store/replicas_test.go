@@ -54,14 +54,20 @@ func TestReplicas(t *testing.T) {
 		if err := s.ForgetReplica(t.Context(), "first"); err != nil {
 			t.Fatal(err)
 		}
-		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{ID: "first", Epoch: epoch}) {
-			t.Errorf("a leader that is no replica: %+v, %v", leader, err)
+		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{ID: "first", Address: "first:1", Epoch: epoch}) {
+			t.Errorf("a leader that is no replica any more: %+v, %v", leader, err)
 		}
 		if err := s.ReleaseLease(t.Context(), "bot", "first", epoch, store.LeaseHandedOver); err != nil {
 			t.Fatal(err)
 		}
 		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{}) {
 			t.Errorf("without a leader: %+v, %v", leader, err)
+		}
+		if epoch, err = s.AcquireLease(t.Context(), "bot", "stranger", time.Hour); err != nil || epoch == 0 {
+			t.Fatal(epoch, err)
+		}
+		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{ID: "stranger", Epoch: epoch}) {
+			t.Errorf("a leader that was never a replica: %+v, %v", leader, err)
 		}
 		if left := meet("second", "bot"); len(left.Replicas) != 1 {
 			t.Errorf("left: %+v", left.Replicas)
@@ -114,6 +120,38 @@ func TestReplicasMeet(t *testing.T) {
 	fleet, err := s.MeetReplicas(t.Context(), store.Replica{ID: "a", Bot: "bot"})
 	if err != nil || len(fleet.Replicas) != 6 || len(fleet.Secrets) > 2 { // the day may have ended
 		t.Errorf("%+v, %v", fleet, err)
+	}
+}
+
+// TestFrozenMeeting: a server that freezes when it has made the secret of the day does not
+// keep the others from meeting.
+func TestFrozenMeeting(t *testing.T) {
+	address := storetest.Database(t)
+	other, way := storetest.Open(t, store.Config{PostgreSQL: address}), newLink(t, address)
+	frozen := storetest.Open(t, store.Config{PostgreSQL: way.address})
+	db := openDatabase(t, "pgx", address)
+	before, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Rollback() //nolint:errcheck // it fails when it was done
+	if _, err := before.ExecContext(t.Context(), `INSERT INTO replica_secrets (id, secret, created_at)
+		SELECT CAST(extract(epoch FROM clock_timestamp()) AS BIGINT) / 86400 + day, '', 0 FROM generate_series(0, 1) AS day`); err != nil {
+		t.Fatal(err)
+	}
+	var meeting sync.WaitGroup
+	defer meeting.Wait()
+	defer way.thaw()
+	meeting.Go(func() { _, _ = frozen.MeetReplicas(context.Background(), store.Replica{ID: "frozen", Bot: "bot"}) })
+	waitForLocks(t, db, 1)
+	way.freeze()
+	if err := before.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := other.MeetReplicas(ctx, store.Replica{ID: "other", Bot: "bot"}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -111,8 +111,8 @@ func (s *Store) Shrink(ctx context.Context) error {
 	}
 	for before := math.MaxInt; ; {
 		var free int
-		if err := s.reads.QueryRowContext(ctx, "PRAGMA freelist_count").Scan(&free); err != nil {
-			return s.explain(err)
+		if err := s.readRow(ctx, "PRAGMA freelist_count", nil, &free); err != nil {
+			return err
 		}
 		if free == 0 || free >= before { // what others delete meanwhile can wait
 			return nil

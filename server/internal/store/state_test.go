@@ -1,6 +1,9 @@
 package store_test
 
 import (
+	"context"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +36,7 @@ func TestState(t *testing.T) {
 		wantState(t, s, "three", map[string]store.Saved{})
 		save("one", first.Add(time.Minute), map[string][]byte{"session": nil, "nothing": nil, "empty": {}})
 		wantState(t, s, "one", map[string]store.Saved{"limits": {Data: []byte("newer"), At: first.Add(time.Second)}, "empty": {Data: []byte{}, At: first.Add(time.Minute)}})
-		if err := s.PurgeState(t.Context(), "limit", first.Add(time.Second)); err != nil {
+		if err := s.PurgeState(t.Context(), "two", "limit", first.Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		wantState(t, s, "one", map[string]store.Saved{"limits": {Data: []byte("newer"), At: first.Add(time.Second)}, "empty": {Data: []byte{}, At: first.Add(time.Minute)}})
@@ -41,8 +44,74 @@ func TestState(t *testing.T) {
 	})
 }
 
+// TestManyParts: many parts are saved, and deleted, by few statements.
+func TestManyParts(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		if c.PostgreSQL != "" {
+			s.Exec(t, "CREATE SEQUENCE statements")
+			s.Exec(t, "CREATE FUNCTION counted() RETURNS trigger AS 'BEGIN PERFORM nextval(''statements''); RETURN NULL; END' LANGUAGE plpgsql")
+			s.Exec(t, "CREATE TRIGGER counted BEFORE INSERT OR DELETE ON state FOR EACH STATEMENT EXECUTE FUNCTION counted()")
+		}
+		parts, want, deleted := make(map[string][]byte), make(map[string]store.Saved), make(map[string][]byte)
+		for i := range 300 {
+			name := fmt.Sprint("part ", i)
+			parts[name] = []byte(name)
+			if i%100 == 0 {
+				parts[name] = make([]byte, 1<<20)
+			}
+			if want[name] = (store.Saved{Data: parts[name], At: noon}); i%2 == 0 {
+				deleted[name] = nil
+			}
+		}
+		save := func(parts map[string][]byte, limit int) {
+			t.Helper()
+			if err := s.SaveState(t.Context(), "bot", noon, parts); err != nil {
+				t.Fatal(err)
+			}
+			if c.PostgreSQL == "" {
+				return
+			}
+			var last int
+			if err := openDatabase(t, "pgx", c.PostgreSQL).QueryRowContext(t.Context(), "SELECT nextval('statements')").Scan(&last); err != nil || last > limit {
+				t.Errorf("%d statements, want at most %d: %v", last, limit, err)
+			}
+		}
+		save(parts, 35)
+		wantState(t, s, "bot", want)
+		save(deleted, 45)
+		for name := range deleted {
+			delete(want, name)
+		}
+		wantState(t, s, "bot", want)
+	})
+}
+
+// TestSavesMeet: two that save the same parts, a server and the one that it takes over from,
+// do not wait for each other.
+func TestSavesMeet(t *testing.T) {
+	address := storetest.Database(t)
+	one, two := storetest.Open(t, store.Config{PostgreSQL: address}), storetest.Open(t, store.Config{PostgreSQL: address})
+	parts := make(map[string][]byte)
+	for i := range 100 {
+		parts[fmt.Sprint("part ", i)] = []byte("x")
+	}
+	var saves sync.WaitGroup
+	for _, s := range []*store.Store{one, two} {
+		saves.Go(func() {
+			for range 20 {
+				if err := s.SaveState(context.Background(), "bot", noon, parts); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	saves.Wait()
+}
+
 // TestPurgeState: names that only sort between others are kept, whatever the
-// collation of the database.
+// collation of the database, and so is what belongs to other bots, which other servers
+// may lead.
 func TestPurgeState(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, c store.Config) {
 		s := storetest.Open(t, c)
@@ -52,10 +121,14 @@ func TestPurgeState(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.PurgeState(t.Context(), "limits ", at.Add(time.Second)); err != nil {
+		if err := s.SaveState(t.Context(), "two", at, map[string][]byte{"limits a": {1}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PurgeState(t.Context(), "one", "limits ", at.Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		one := store.Saved{Data: []byte{1}, At: at}
+		wantState(t, s, "two", map[string]store.Saved{"limits a": one})
 		wantState(t, s, "one", map[string]store.Saved{"limits": one, "LIMITS a": one, "limitsa": one, "limits!": one})
 	})
 }
@@ -112,6 +185,103 @@ func TestPurgeBots(t *testing.T) {
 			}
 		}
 	})
+}
+
+// oldBot adds a bot with one delivery, which no server has used for long.
+func oldBot(t *testing.T, s *store.Store) *store.Outbox {
+	t.Helper()
+	acquire(t, s, "before", time.Hour)
+	s.Exec(t, "UPDATE leases SET until_at = 1")
+	o, err := s.Outbox(t.Context(), "bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := delivery("old", "channel 1", 1)
+	d.EnqueuedAt, d.ExpiresAt = noon.Add(-2*time.Hour), noon.Add(-time.Hour)
+	if _, err := o.Enqueue(t.Context(), limits, []store.Delivery{d}); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// TestPurgedBotBegins: a server that begins to use a bot while another server purges it waits
+// for that, and has the bot then.
+func TestPurgedBotBegins(t *testing.T) {
+	address := storetest.Database(t)
+	other, s := storetest.Open(t, store.Config{PostgreSQL: address}), storetest.Open(t, store.Config{PostgreSQL: address})
+	oldBot(t, s)
+	db := openDatabase(t, "pgx", address)
+	lock, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Rollback()                                                                           //nolint:errcheck // it fails when it was done
+	if _, err := lock.ExecContext(t.Context(), "SELECT 1 FROM deliveries FOR UPDATE"); err != nil { // so that the purge takes long
+		t.Fatal(err)
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := other.PurgeBots(context.Background(), noon, "another"); err != nil {
+			t.Error(err)
+		}
+	})
+	waitForLocks(t, db, 1)
+	begun := make(chan struct{})
+	var o *store.Outbox
+	both.Go(func() {
+		defer close(begun)
+		epoch, err := s.AcquireLease(context.Background(), "bot", "server", time.Hour)
+		if err == nil {
+			o, err = s.Fenced("bot", "server", epoch).Outbox(context.Background(), "bot")
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	waitForLocks(t, db, 2)
+	select {
+	case <-begun:
+		t.Error("the server does not wait for the purge")
+	default:
+	}
+	if err := lock.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	both.Wait()
+	results, err := o.Enqueue(t.Context(), limits, []store.Delivery{delivery("old", "channel 1", 1)})
+	if err != nil || results[0].Err != nil || results[0].Duplicate {
+		t.Errorf("%+v, %v", results, err)
+	}
+}
+
+// TestBotBeginsBeforePurge: a bot is not purged that a server has begun to use just before.
+func TestBotBeginsBeforePurge(t *testing.T) {
+	address := storetest.Database(t)
+	s := storetest.Open(t, store.Config{PostgreSQL: address})
+	o := oldBot(t, s)
+	db := openDatabase(t, "pgx", address)
+	begins, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer begins.Rollback() //nolint:errcheck // it fails after Commit
+	if _, err := begins.ExecContext(t.Context(), "UPDATE leases SET epoch = epoch + 1, until_at = $1", noon.UnixMilli()); err != nil {
+		t.Fatal(err)
+	}
+	var purge sync.WaitGroup
+	purge.Go(func() {
+		if err := s.PurgeBots(context.Background(), noon); err != nil {
+			t.Error(err)
+		}
+	})
+	waitForLocks(t, db, 1)
+	if err := begins.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	purge.Wait()
+	if _, err := o.Delivery(t.Context(), "shop", "old"); err != nil {
+		t.Error(err)
+	}
 }
 
 func wantState(t *testing.T, s *store.Store, bot string, want map[string]store.Saved) {

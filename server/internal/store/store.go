@@ -9,14 +9,21 @@
 // One goroutine writes all changes, and puts those that wait at the moment into one
 // transaction, because a commit waits for the disk and many changes can share that wait.
 // Reads use connections of their own and never wait for a change.
+//
+// While a server changes something for a bot in PostgreSQL, no other server gets the
+// bot's lease. Should the server freeze, its transaction ends when it has been idle for
+// a moment. It is not idle while PostgreSQL waits for somebody to receive a result, so a
+// change must not have a result that does not fit into the buffers of a connection.
 package store
 
 import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // Config says where the data is. One of the fields is required.
@@ -34,13 +41,15 @@ type Store struct {
 	where   string // for messages
 	dialect dialect
 	reads   *sql.DB // never used to change anything
-	writes  *sql.DB
-	writer  *writer
-	leases  *sql.DB // apart from writes, so that no change delays a renewal
-	clock   *databaseClock
-	fence   *fence       // nil if changes are not bound to a lease
-	unlock  func() error // releases the folder
-	close   func() error
+	// readTime limits a read. It is 0 for a folder, whose reads have no limit.
+	readTime time.Duration
+	writes   *sql.DB
+	writer   *writer
+	leases   *sql.DB // apart from writes, so that no change delays a renewal
+	clock    *databaseClock
+	fence    *fence       // nil if changes are not bound to a lease
+	unlock   func() error // releases the folder
+	close    func() error
 }
 
 // dialect is what differs between the databases.
@@ -107,6 +116,29 @@ func (s *Store) release() error {
 // latest when the transaction's own time is over.
 func (s *Store) write(ctx context.Context, change func(context.Context, *transaction) error) error {
 	return s.explain(s.writer.write(ctx, s.fence, change))
+}
+
+// read runs queries. A database that does not answer them in time is away: a connection
+// that is dead need not have been closed, and a read that waits for it would not end.
+func (s *Store) read(ctx context.Context, queries func(context.Context, *sql.DB) error) error {
+	within := ctx
+	if s.readTime > 0 {
+		var cancel context.CancelFunc
+		within, cancel = context.WithTimeout(ctx, s.readTime)
+		defer cancel()
+	}
+	err := queries(within, s.reads)
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %s: no response within %v: %w", ErrAway, s.where, s.readTime, err)
+	}
+	return s.explain(err)
+}
+
+// readRow reads one row.
+func (s *Store) readRow(ctx context.Context, query string, args []any, to ...any) error {
+	return s.read(ctx, func(ctx context.Context, db *sql.DB) error {
+		return db.QueryRowContext(ctx, query, args...).Scan(to...)
+	})
 }
 
 // file is the database in a data folder.

@@ -327,7 +327,7 @@ func TestShrink(t *testing.T) {
 	if err := s.SaveState(t.Context(), "bot", at, map[string][]byte{"kept": []byte("kept")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.PurgeState(t.Context(), "limits ", at.Add(time.Millisecond)), s.Shrink(t.Context())); err != nil {
+	if err := errors.Join(s.PurgeState(t.Context(), "bot", "limits ", at.Add(time.Millisecond)), s.Shrink(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	wantState(t, s, "bot", map[string]store.Saved{"kept": {Data: []byte("kept"), At: at}})

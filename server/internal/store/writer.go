@@ -16,6 +16,9 @@ const (
 	// groupTimeout limits a transaction: a database that hangs must not stop the
 	// server from shutting down.
 	groupTimeout = 30 * time.Second
+	// groupTime is how long a transaction takes more changes: those of a slow database must
+	// end before groupTimeout, however many wait.
+	groupTime = 2 * time.Second
 )
 
 // writer is the goroutine that changes the database.
@@ -102,25 +105,34 @@ func (w *writer) gather(first *change) []*change {
 	return group
 }
 
-// commit makes changes in one transaction. If one of them fails, those that can be
-// made are made again apart: in one transaction from which each can be undone alone,
-// or each in its own where the database cannot do that. Being apart costs each change
-// two more statements, and hardly any change fails.
+// commit makes changes in as few transactions as they fit into.
 func (w *writer) commit(group []*change) {
-	err := w.transact(group, false)
+	for len(group) > 0 {
+		group = group[w.commitSome(group):]
+	}
+	w.prepare()
+}
+
+// commitSome makes the first of the changes in one transaction, and returns how many. If
+// one of them fails, those that can be made are made again apart: in one transaction from
+// which each can be undone alone, or each in its own where the database cannot do that.
+// Being apart costs each change two more statements, and hardly any change fails.
+func (w *writer) commitSome(group []*change) int {
+	n, err := w.transact(group, false)
 	if errors.Is(err, errBroken) && len(group) > 1 {
 		release(group)
-		err = w.transact(group, true)
+		n, err = w.transact(group, true)
 	}
 	if errors.Is(err, errBroken) && len(group) > 1 {
 		release(group)
 		for _, c := range group {
-			w.finish([]*change{c}, w.transact([]*change{c}, false))
+			_, err := w.transact([]*change{c}, false)
+			w.finish([]*change{c}, err)
 		}
-	} else {
-		w.finish(group, err)
+		return len(group)
 	}
-	w.prepare()
+	w.finish(group[:n], err)
+	return n
 }
 
 // prepare prepares what the next transactions are likely to need.
@@ -173,21 +185,26 @@ var errBroken = errors.New("the transaction was rolled back")
 
 // transact makes changes in one transaction, each so that it can be undone alone if
 // they are apart. It sets the errors of those that failed by themselves and returns that
-// of the whole, errBroken if nothing was done because of a change among others.
-func (w *writer) transact(group []*change, apart bool) error {
+// of the whole, errBroken if nothing was done because of a change among others. Its
+// number of changes is smaller than that of the group if there is no time for the others.
+func (w *writer) transact(group []*change, apart bool) (n int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
 	defer cancel()
 	tx, err := w.statements.begin(ctx)
 	if err != nil {
-		return err
+		return len(group), err
 	}
 	defer tx.Rollback() //nolint:errcheck // there is nothing to roll back after a commit
 	fenced, err := fences(ctx, tx, group)
 	if err != nil {
-		return err
+		return len(group), err
 	}
-	made := 0
+	made, begun := 0, time.Now()
 	for _, c := range group {
+		if made > 0 && time.Since(begun) > groupTime {
+			break
+		}
+		n++
 		if c.err = c.claim(); c.err != nil {
 			continue // nobody waits for it
 		}
@@ -197,18 +214,18 @@ func (w *writer) transact(group []*change, apart bool) error {
 		if apart {
 			c.err = runApart(ctx, tx, c.run)
 		} else if c.err = recovered(ctx, tx, c.run); c.err != nil && len(group) > 1 {
-			return errBroken
+			return n, errBroken
 		}
 		if errors.Is(c.err, errBroken) {
-			return c.err
+			return n, c.err
 		} else if c.err == nil {
 			made++
 		}
 	}
 	if made == 0 {
-		return nil
+		return n, nil
 	}
-	return tx.Commit()
+	return n, tx.Commit()
 }
 
 // fences locks the leases that changes are bound to, and returns those that have ended,
