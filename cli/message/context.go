@@ -133,7 +133,7 @@ func useContext(c *cli.Context) error {
 	}
 	for _, option := range []string{"tls-ca", "tls-name", "tls-cert", "tls-key"} {
 		if kept[option] != "" && c.IsSet(option) && c.String(option) == "" {
-			return command.Misuse(fmt.Errorf("context %s has --%s %s, and --%[2]s is empty; leave it out", name, option, kept[option]))
+			return command.Misuse(fmt.Errorf("context %s has --%s %s, and --%s is empty; leave it out", name, option, kept[option], option))
 		}
 	}
 	hasKey := c.IsSet("key") || c.IsSet("key-file")

@@ -3,7 +3,6 @@ package serve
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -62,7 +61,7 @@ func (r *reloader) reopen(ctx context.Context, logger *slog.Logger) {
 		if file == nil {
 			continue
 		}
-		if err := errors.Join(file.Close(), tryWrite(file.Filename)); err != nil {
+		if err := cmp.Or(file.Close(), tryWrite(file.Filename)); err != nil {
 			logger.ErrorContext(ctx, "failed to reopen a log file", "file", file.Filename, "error", err)
 		}
 	}
