@@ -1,7 +1,8 @@
 // Package client implements a client of Discord Proxy, which calls Discord through a
 // running proxy.
 //
-// A [Client] has a method for every method of the API. The methods take and return the
+// A [Client] has a method for every method of the services DiscordApi and Outbox, and some
+// of the service Dashboard; [Client.Call] calls the others. The methods take and return the
 // API's messages. If Discord refuses a call, the method returns an [*HTTPError]; every
 // other failure is an [*Error].
 package client

@@ -17,7 +17,7 @@ import (
 // reloader reads the configuration again while the server runs.
 type reloader struct {
 	env    command.Env
-	inUse  *serverConfig // what the server was started with, and what was reloaded since
+	inUse  *serverConfig // what the server was started with
 	server *server.Server
 	logs   *logs
 	audit  *lumberjack.Logger // nil for none
