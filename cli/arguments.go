@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -21,7 +22,8 @@ import (
 // misuse.
 //
 // --help and --version anywhere in front of "--" take precedence over every
-// mistake.
+// mistake. Otherwise the flags ignore environment variables that are
+// empty.
 func Arrange(app *cli.App, args []string) ([]string, error) {
 	l := newLine(app)
 	for i, arg := range args {
@@ -40,7 +42,31 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 	if err := l.check(); err != nil {
 		return nil, Misuse(err)
 	}
+	for n := range len(l.path) + 1 {
+		ignoreEmptyVariables(l.flags(n))
+	}
 	return l.arranged(), nil
+}
+
+// ignoreEmptyVariables makes flags ignore variables that are set but empty, as .env and
+// Compose files leave them. The library would set text to "" and switches to false.
+func ignoreEmptyVariables(flags []cli.Flag) {
+	nonEmpty := func(variables []string) []string {
+		return slices.DeleteFunc(slices.Clone(variables), func(name string) bool {
+			value, exists := os.LookupEnv(name)
+			return exists && value == ""
+		})
+	}
+	for _, flag := range flags {
+		switch f := flag.(type) {
+		case *cli.StringFlag:
+			f.EnvVars = nonEmpty(f.EnvVars)
+		case *cli.StringSliceFlag:
+			f.EnvVars = nonEmpty(f.EnvVars)
+		case *cli.BoolFlag:
+			f.EnvVars = nonEmpty(f.EnvVars)
+		}
+	}
 }
 
 // names reports whether an argument is exactly a flag.

@@ -19,6 +19,9 @@ const (
 	// nonceTime is how long a message with a nonce may be retried. Discord remembers
 	// nonces for a few minutes.
 	nonceTime = 100 * time.Second
+	// longestWait is how long the proxy may ask a call to wait before it is retried.
+	// During a ban, for example, it asks for up to an hour.
+	longestWait = 30 * time.Second
 )
 
 // botHeader names the bot that a call is for.
@@ -49,7 +52,8 @@ func (c *caller) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 			}
 			err = translate(err, ctx.Err() != nil)
 			wait := max(retryAfter(err), pause/2+mathrand.N(pause/2))
-			if left <= 0 || connect.CodeOf(err) != connect.CodeUnavailable || !harmless(req, err, time.Since(begin)+wait) || !sleep(ctx, wait) {
+			again := left > 0 && wait <= longestWait && connect.CodeOf(err) == connect.CodeUnavailable
+			if !again || !harmless(req, err, time.Since(begin)+wait) || !sleep(ctx, wait) {
 				return nil, err
 			}
 			pause = min(2*pause, longestPause)

@@ -1,7 +1,8 @@
 // Package client implements a client of Discord Proxy, which calls Discord through a
 // running proxy.
 //
-// A [Client] has a method for every method of the API. The methods take and return the
+// A [Client] has a method for every method of the services DiscordApi and Outbox, and some
+// of the service Dashboard; [Client.Call] calls the others. The methods take and return the
 // API's messages. If Discord refuses a call, the method returns an [*HTTPError]; every
 // other failure is an [*Error].
 package client
@@ -69,7 +70,8 @@ func WithTimeout(timeout time.Duration) Option { return func(c *config) { c.time
 // WithRetries retries calls that failed with [ErrUnavailable] up to n times if that
 // is safe: if the call changes nothing, if it certainly had no effect, or if it
 // sends a message. Messages get a nonce, so that Discord does not create a second
-// one. By default, and for 0, no call is retried.
+// one. A call that could succeed only after more than 30 s is not retried. By default,
+// and for 0, no call is retried.
 func WithRetries(n int) Option { return func(c *config) { c.retries = n } }
 
 // WithTLS encrypts the connection. A nil configuration means Go's defaults.

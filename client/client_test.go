@@ -156,6 +156,28 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// TestRetryAfterTooLong: a call is not retried if the proxy asks for a long wait.
+func TestRetryAfterTooLong(t *testing.T) {
+	p := clienttest.Start(t, client.WithRetries(1))
+	p.Discord.Ban(sandbox.Ban{For: time.Hour, RetryAfter: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := p.GetGuild(ctx, &pb.GetGuildRequest{GuildId: uint64(p.Discord.World().Guild)})
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		e, ok := errors.AsType[*client.Error](err)
+		if !ok || !errors.Is(err, client.ErrUnavailable) || e.RetryAfter < time.Minute {
+			t.Errorf("got %#v", err)
+		}
+	case <-time.After(25 * time.Second):
+		t.Error("the call waits for the end of the ban")
+	}
+}
+
 // lossy hands connections on and can lose the answer to a call: the connection
 // ends as soon as lose says so.
 func lossy(t *testing.T, address string, lose func() bool) string {

@@ -14,7 +14,7 @@ import (
 
 // envelope is a message of any type. A connect.Client is compiled for each pair of types
 // that it is used with, which adds up to 70 kB a method to a program, so all
-// methods use the one for envelopes.
+// methods without streams use the one for envelopes.
 type envelope struct{ proto.Message }
 
 // procedure calls a method of the API.

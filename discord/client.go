@@ -11,7 +11,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -140,7 +139,7 @@ func parseBaseURL(s string) (*url.URL, error) {
 		return nil, errors.New("discord: the API's URL cannot be read")
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("discord: the API's URL %s is not of the form https://host/path", u.Redacted())
+		return nil, errors.New("discord: the API's URL is not of the form https://host/path") // it may contain a password
 	}
 	path := strings.TrimRight(u.Path, "/")
 	path = strings.TrimSuffix(strings.TrimSuffix(path, "/v10"), "/v9")

@@ -254,7 +254,7 @@ func (c *GatewayConfig) validate(name string) error {
 	case c.Proxy < OnLoopback || c.Proxy > Off:
 		return fmt.Errorf("server: %s.Proxy is %d", name, c.Proxy)
 	case c.ProxyURL != "" && !isWebsocketURL(c.ProxyURL):
-		return fmt.Errorf("server: %s.ProxyURL %q is not an address such as wss://proxy.example.org/gateway", name, c.ProxyURL)
+		return fmt.Errorf("server: %s.ProxyURL is not an address such as wss://proxy.example.org/gateway", name) // it may contain a password
 	}
 	return nil
 }

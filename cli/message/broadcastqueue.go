@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"discordproxy/client"
@@ -104,13 +105,15 @@ func (q *queuing) newest() (uint64, error) {
 // enqueue leaves a call for each user with the proxy.
 func (q *queuing) enqueue(one *pb.EnqueueRequest, prefix string) error {
 	ctx, cancel := context.WithCancel(q.r.ctx)
+	var sender sync.WaitGroup
+	defer sender.Wait()
 	defer cancel()
 	stream, err := q.r.client.EnqueueMany(ctx)
 	if err != nil {
 		return q.r.failed(err)
 	}
 	defer func() { _ = stream.CloseResponse() }()
-	go func() {
+	sender.Go(func() {
 		defer func() { _ = stream.CloseRequest() }()
 		for _, user := range q.users {
 			req := proto.CloneOf(one)
@@ -120,7 +123,7 @@ func (q *queuing) enqueue(one *pb.EnqueueRequest, prefix string) error {
 				return // Receive returns why
 			}
 		}
-	}()
+	})
 	for _, user := range q.users {
 		res, err := stream.Receive()
 		if errors.Is(err, io.EOF) {
@@ -159,11 +162,7 @@ func (q *queuing) watch() error {
 		req := &pb.WatchDeliveriesRequest{After: proto.Uint64(q.position)}
 		for res, err := range client.All(q.r.client.WatchDeliveries(q.r.ctx, req)) {
 			if errors.Is(err, client.ErrUnavailable) && q.r.ctx.Err() == nil {
-				select { // it restarts
-				case <-time.After(200 * time.Millisecond):
-				case <-q.r.ctx.Done():
-				}
-				break
+				break // it restarts
 			}
 			if err != nil {
 				return q.r.failed(err)
@@ -175,8 +174,12 @@ func (q *queuing) watch() error {
 				}
 			}
 			if len(q.open) == 0 {
-				break
+				return nil
 			}
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-q.r.ctx.Done():
 		}
 	}
 	return nil

@@ -173,3 +173,20 @@ func TestWatchedStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestHistoryOrder: messages of the same millisecond come oldest first, too.
+func TestHistoryOrder(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb)
+	var want strings.Builder
+	for i := range 50 {
+		if _, err := sb.AddMessage(sandbox.Message{ChannelID: sb.World().General, Content: fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(&want, i)
+	}
+	code, out, errs := run(t, p, "history", sb.World().General.String(), "--limit", "0", "--jq", ".content")
+	if code != 0 || out != want.String() {
+		t.Errorf("%d, %q, messages in the order %q", code, errs, out)
+	}
+}

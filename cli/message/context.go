@@ -131,6 +131,11 @@ func useContext(c *cli.Context) error {
 				name, option, value, option, command.Variables(option)[0], c.Value(option)))
 		}
 	}
+	for _, option := range []string{"tls-ca", "tls-name", "tls-cert", "tls-key"} {
+		if kept[option] != "" && c.IsSet(option) && c.String(option) == "" {
+			return command.Misuse(fmt.Errorf("context %s has --%s %s, and --%s is empty; leave it out", name, option, kept[option], option))
+		}
+	}
 	hasKey := c.IsSet("key") || c.IsSet("key-file")
 	for _, option := range contextOptions {
 		value := kept[option]

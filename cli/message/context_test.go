@@ -3,6 +3,8 @@ package message_test
 import (
 	"bytes"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,4 +87,57 @@ func TestContexts(t *testing.T) {
 	}
 	do(0, "context", "remove", "shop")
 	do(2, append(send, "--context", "shop")...)
+}
+
+// TestContextsWithEmptyVariables: variables that are empty, as .env and Compose files leave
+// them, set nothing: the context applies, and its key is not sent without its TLS.
+func TestContextsWithEmptyVariables(t *testing.T) {
+	received := make(chan string, 10)
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	inClear := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		received <- r.Header.Get("Authorization")
+	}))
+	inClear.Config.Protocols = protocols
+	inClear.Start()
+	t.Cleanup(inClear.Close)
+	t.Setenv("DISCORDPROXY_CONTEXTS", filepath.Join(t.TempDir(), "contexts.yaml"))
+	do := func(args ...string) (code int, errs string) {
+		var stderr bytes.Buffer
+		code = cli.Run(t.Context(), message.Command, cli.Env{Args: args, Out: &bytes.Buffer{}, Err: &stderr})
+		return code, stderr.String()
+	}
+	address := strings.TrimPrefix(inClear.URL, "http://")
+	ca := freshFile(t, "ca.pem", "")
+	for option, value := range map[string]string{"tls": "true", "tls-name": "proxy.example.org", "tls-ca": ca, "tls-cert": ca, "tls-key": ca} {
+		name := "with-" + option
+		kept := "--" + option + "=" + value
+		if code, errs := do("context", "add", name, "--host", address, "--key", "dpkey_secret", kept); code != 0 {
+			t.Fatal(errs)
+		}
+		for _, variable := range []string{"HOST", "PORT", "KEY", "TLS", "TLS_CA", "TLS_NAME", "TLS_CLIENT_CERT", "TLS_CLIENT_KEY"} {
+			t.Setenv("DISCORDPROXY_"+variable, "")
+		}
+		if code, errs := do("--context", name, "guilds"); code == 0 {
+			t.Errorf("%s, and empty variables: %d %q", kept, code, errs)
+		}
+		if option == "tls" {
+			continue
+		}
+		want := fmt.Sprintf("ERROR: context %s has --%s %s, and --%[2]s is empty; leave it out\n", name, option, value)
+		if code, errs := do("--context", name, "guilds", "--"+option+"="); code != 2 || errs != want {
+			t.Errorf("%s, and the option is empty: %d %q", kept, code, errs)
+		}
+	}
+	if code, errs := do("context", "add", "plain", "--host", address, "--key", "dpkey_plain"); code != 0 {
+		t.Fatal(errs)
+	}
+	if code, errs := do("context", "use", "plain"); code != 0 {
+		t.Fatal(errs)
+	}
+	do("guilds") // an empty DISCORDPROXY_HOST does not turn the context off
+	close(received)
+	if got := <-received; got != "Bearer dpkey_plain" {
+		t.Errorf("the server first received %q", got)
+	}
 }

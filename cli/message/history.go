@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ var historyCommand = messageCommand{
 			}
 			messages = append(messages, response.GetMessage())
 		}
-		slices.SortFunc(messages, func(a, b *pb.Message) int { return int(a.GetId()>>22) - int(b.GetId()>>22) }) //nolint:gosec // 42 bits
+		slices.SortFunc(messages, func(a, b *pb.Message) int { return cmp.Compare(a.GetId(), b.GetId()) })
 		for _, m := range messages {
 			var err error
 			if r.output.structured() {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	command "discordproxy/cli"
 )
@@ -39,4 +40,27 @@ func FuzzArguments(f *testing.F) {
 			t.Errorf("%q: taken %+v", args, c)
 		}
 	})
+}
+
+// TestEmptyVariables: variables that are empty, as .env and Compose files leave them, set
+// nothing.
+func TestEmptyVariables(t *testing.T) {
+	for _, variable := range []string{"HOST", "PORT", "COMPAT_ENUMS", "LOG_FORMAT", "CORS_ORIGIN", "SHUTDOWN_GRACE", "MAX_QUEUE_BYTES"} {
+		t.Setenv("DISCORDPROXY_"+variable, "")
+	}
+	t.Setenv("DISCORD_BOT_TOKEN", "")
+	t.Setenv("DISCORDPROXY_TOKEN", "the token")
+	var c serverConfig
+	app := c.app(command.Env{Out: io.Discard, Err: io.Discard}, func(context.Context, command.Env) error { return c.check() })
+	args, err := arrange(app, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.RunContext(t.Context(), append([]string{app.Name}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	if c.host != "127.0.0.1" || c.port != 50051 || !c.compatEnums || c.logs.format != "text" || len(c.corsOrigins) > 0 ||
+		c.grace != 110*time.Second || c.maxQueueBytes != 256<<20 || c.token != "the token" {
+		t.Errorf("the configuration is %+v", c)
+	}
 }

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -89,7 +90,7 @@ func writeNew(path, text string) error {
 		return fmt.Errorf("cannot write the configuration file: %w", err)
 	}
 	_, err = io.WriteString(f, text)
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = cmp.Or(err, f.Close()); err != nil {
 		_ = os.Remove(path)
 		return fmt.Errorf("cannot write the configuration file: %w", err)
 	}

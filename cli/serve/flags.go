@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -275,5 +276,5 @@ func (c *serverConfig) check() error {
 	if _, err := socketMode(c.socketMode); err != nil {
 		return err
 	}
-	return errors.Join(c.logs.check(), c.gateway.check(), c.access.check(), c.rest.check(), c.hooks.check(), c.data.check())
+	return cmp.Or(c.logs.check(), c.gateway.check(), c.access.check(), c.rest.check(), c.hooks.check(), c.data.check())
 }

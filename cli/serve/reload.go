@@ -3,7 +3,6 @@ package serve
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -18,7 +17,7 @@ import (
 // reloader reads the configuration again while the server runs.
 type reloader struct {
 	env    command.Env
-	inUse  *serverConfig // what the server was started with, and what was reloaded since
+	inUse  *serverConfig // what the server was started with
 	server *server.Server
 	logs   *logs
 	audit  *lumberjack.Logger // nil for none
@@ -62,7 +61,7 @@ func (r *reloader) reopen(ctx context.Context, logger *slog.Logger) {
 		if file == nil {
 			continue
 		}
-		if err := errors.Join(file.Close(), tryWrite(file.Filename)); err != nil {
+		if err := cmp.Or(file.Close(), tryWrite(file.Filename)); err != nil {
 			logger.ErrorContext(ctx, "failed to reopen a log file", "file", file.Filename, "error", err)
 		}
 	}

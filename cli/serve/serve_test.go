@@ -211,7 +211,7 @@ func TestRefusedStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	logs := []string{"--log-file-path", t.TempDir()}
-	misused := []string{"port too high", "level", "unknown flag", "unknown command", "sandbox's port", "sandbox's range", "sandbox's argument", "nothing to spend", "negative max queue"}
+	misused := []string{"port too high", "level", "unknown flag", "unknown command", "sandbox's port", "sandbox's range", "sandbox's argument", "nothing to spend", "negative max queue", "two mistakes"}
 	for name, tt := range map[string]struct {
 		args []string
 		want string
@@ -228,7 +228,9 @@ func TestRefusedStarts(t *testing.T) {
 		"sandbox's range":    {[]string{"sandbox", "--port", "99999"}, "ERROR: --port 99999 is not between 0 and 65535\n"},
 		"sandbox's state":    {[]string{"sandbox", "--state", "/does/not/exist"}, "ERROR: cannot use --state /does/not/exist: open /does/not/exist: no such file or directory\n"},
 		"sandbox's argument": {[]string{"sandbox", "please"}, "ERROR: unexpected argument \"please\"\n"},
-		"unreadable URL":     {append(logs, "--token", "x", "--discord-api-url", "discord.com"), "ERROR: --discord-api-url: the API's URL discord.com is not of the form https://host/path\n"},
+		"unreadable URL":     {append(logs, "--token", "x", "--discord-api-url", "discord.com"), "ERROR: --discord-api-url is not of the form https://host/path\n"},
+		"secret in a URL":    {append(logs, "--token", "x", "--discord-api-url", "https://discord.com/api?token=s3cret"), "ERROR: --discord-api-url is not of the form https://host/path\n"},
+		"password in a URL":  {append(logs, "--sandbox", "--gateway-proxy-url", "https://user:s3cret@x/"), "ERROR: --gateway-proxy-url is not an address such as wss://proxy.example.org/gateway\n"},
 		"origin":             {append(logs, "--sandbox", "--port", "0", "--cors-origin", "x"), "ERROR: --cors-origin: CORS origin \"x\" is not of the form scheme://host or scheme://host:port\n"},
 		"host with scheme":   {append(logs, "--sandbox", "--port", "0", "--allowed-host", "http://x"), "ERROR: --allowed-host: allowed host \"http://x\" is not a host name or address without port\n"},
 		"status":             {append(logs, "--sandbox", "--port", "0", "--status", "away"), "ERROR: --status: status \"away\" is not one of online, idle, dnd, invisible\n"},
@@ -236,6 +238,7 @@ func TestRefusedStarts(t *testing.T) {
 		"refused token":      {append(logs, "--port", "0", "--token", "wrong", "--discord-api-url", refusing.URL+"/api"), "ERROR: Discord refused the bot token: 401: Unauthorized\n"},
 		"nothing to spend":   {append(logs, "--sandbox", "--invalid-request-limit", "1"), "ERROR: --invalid-request-limit must be more than 1, because one request is always kept in reserve\n"},
 		"negative max queue": {append(logs, "--sandbox", "--max-queue", "-1"), "ERROR: --max-queue must be more than 0\n"},
+		"two mistakes":       {append(logs, "--sandbox", "--outbox-max", "0", "--event-buffer", "0"), "ERROR: --event-buffer must be more than 0\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -135,18 +136,18 @@ func (s *settings) setBy(name string) string {
 	}
 }
 
-// flagOf has the flags behind errors that packages below return about their
-// configuration, by how these errors begin.
-var flagOf = []struct{ begin, flag string }{
-	{"listener: CORS origin ", "cors-origin"},
-	{"listener: allowed host ", "allowed-host"},
-	{"gateway: status ", "status"},
-	{"gateway: an activity ", "activity"},
-	{"discord: the API's URL ", "discord-api-url"},
-	{"server: Gateway.ProxyURL ", "gateway-proxy-url"},
+// flagOf has how errors begin that packages below return about their configuration, and
+// how they begin with the flag instead.
+var flagOf = []struct{ begin, written string }{
+	{"listener: CORS origin ", "--cors-origin: CORS origin "},
+	{"listener: allowed host ", "--allowed-host: allowed host "},
+	{"gateway: status ", "--status: status "},
+	{"gateway: an activity ", "--activity: an activity "},
+	{"discord: the API's URL ", "--discord-api-url "},
+	{"server: Gateway.ProxyURL ", "--gateway-proxy-url "},
 }
 
-// nameFlag puts the flag in the place of the package in an error about a setting.
+// nameFlag names the flag instead of the package in an error about a setting.
 func nameFlag(err error) error {
 	if err == nil {
 		return nil
@@ -155,9 +156,8 @@ func nameFlag(err error) error {
 		return fmt.Errorf("%s: %s", botsSection, text)
 	}
 	for _, f := range flagOf {
-		if strings.HasPrefix(err.Error(), f.begin) {
-			_, text, _ := strings.Cut(err.Error(), ": ")
-			return fmt.Errorf("--%s: %s", f.flag, text)
+		if text, ok := strings.CutPrefix(err.Error(), f.begin); ok {
+			return errors.New(f.written + text)
 		}
 	}
 	return err

@@ -115,6 +115,23 @@ def test_retry_after(limited: Proxy) -> None:
     assert len(limited.contents()) == 50
 
 
+def test_no_retry_after_a_long_time(binary: str, tmp_path: Path) -> None:
+    """A call is not retried if the proxy asks for a long wait."""
+    proxy = Proxy(binary, tmp_path)
+    proxy.control("POST", "bans", {"for": 3600, "retry_after": True})
+
+    async def call() -> None:
+        async with AsyncDiscordClient(proxy.address, retries=1) as client:
+            await asyncio.wait_for(client.get_guild(GUILD), 25)
+
+    try:
+        with pytest.raises(DiscordProxyUnavailableError) as caught:
+            asyncio.run(call())
+    finally:
+        proxy.stop()
+    assert caught.value.retry_after is not None and caught.value.retry_after > 60
+
+
 def test_timeout(proxy: Proxy) -> None:
     proxy.control("PUT", "latency", {"response": {"min": 60, "max": 60}})
     try:

@@ -170,6 +170,9 @@ func ofOthers(t *testing.T) []string {
 		"failed to connect to all addresses", // of grpc in C and Python
 		"larger than max",                    // of grpc in every language
 		said("--nonsense"), said("--port", "nonsense"),
+		// Their texts name a flag instead of a field of a package.
+		said("--log-file-path", t.TempDir(), "--token", "x", "--discord-api-url", "nonsense"),
+		said("--log-file-path", t.TempDir(), "--sandbox", "--no-data", "--gateway-proxy-url", "nonsense"),
 	}
 	t.Setenv("DISCORDPROXY_SANDBOX", "nonsense")
 	return append(all, said())

@@ -57,7 +57,7 @@ func newCallers(address string, books *ledger, channels, users []sandbox.ID) *ca
 
 // send sends one message after the other until sending has ended. Most callers
 // are patient; some soon give up; some repeat a call that was cut off, with the
-// same nonce, as the README asks authors of clients to do.
+// same nonce, as docs/clients.md asks authors of clients to do.
 func (c *callers) send(ctx, sending context.Context, caller int, r *mathrand.Rand) {
 	for i := 0; sending.Err() == nil; i++ {
 		content := fmt.Sprintf("message %d of caller %d", i, caller)

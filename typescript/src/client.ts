@@ -20,8 +20,8 @@ export interface CallSettings {
    * Maximum number of retries of a call that failed with an UnavailableError. A
    * call is retried only where that is safe: if it changes nothing, if it
    * certainly had no effect, or if it sends or enqueues a message. Messages get
-   * a nonce and deliveries a random ID, so that neither is created twice.
-   * Default: 0.
+   * a nonce and deliveries a random ID, so that neither is created twice. A call
+   * that could succeed only after more than 30 seconds is not retried. Default: 0.
    */
   retries?: number;
 }
@@ -72,6 +72,8 @@ export function clientOver<S extends DescService>(service: S, transport: Transpo
 
 const firstPauseMs = 200;
 const longestPauseMs = 10_000;
+/** How long the proxy may ask a call to wait before it is retried. During a ban, for example, it asks for up to an hour. */
+const longestWaitMs = 30_000;
 /** How long a message with a nonce may be repeated. Discord keeps nonces for a few minutes. */
 const nonceMs = 100_000;
 
@@ -89,7 +91,7 @@ function repeated(method: DescMethodUnary, call: UnaryCall, defaultTimeoutMs: nu
         const waitMs = Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random() / 2));
         const afterMs = performance.now() - begin + waitMs;
         const inTime = timeoutMs <= 0 || afterMs < timeoutMs;
-        const again = left > 0 && inTime && error instanceof UnavailableError && harmless(method, sent, error, afterMs);
+        const again = left > 0 && inTime && waitMs <= longestWaitMs && error instanceof UnavailableError && harmless(method, sent, error, afterMs);
         if (!again || !(await sleep(waitMs, signal))) throw error;
       }
     }

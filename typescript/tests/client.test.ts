@@ -8,8 +8,9 @@ import http2 from "node:http2";
 import net from "node:net";
 import { beforeEach, describe, test } from "node:test";
 import { CallError, clientOver, Code, create, HTTPError, parseRefusal, TimeoutError, UnavailableError, type DiscordClient, type Settings } from "discordproxy";
+import { ConnectError, createRouterTransport } from "@connectrpc/connect";
 import { Dashboard } from "discordproxy/dashboard";
-import { DiscordApi, Event_Type, SendChannelMessageRequestSchema } from "discordproxy/discord_api";
+import { DiscordApi, DiscordErrorSchema, Event_Type, SendChannelMessageRequestSchema } from "discordproxy/discord_api";
 import { Outbox } from "discordproxy/outbox";
 import * as node from "discordproxy/node";
 import * as web from "discordproxy/web";
@@ -246,6 +247,17 @@ test("names the bot in every call", async () => {
   assert.deepEqual(calls, ["GetGuild other"]);
   over1.closeAllConnections();
   for (const server of [over1, over2]) server.close();
+});
+
+test("does not retry if the proxy asks for a long wait", { timeout: 25_000 }, async () => {
+  const error = new ConnectError("Discord refuses all calls from this address", Code.Unavailable, undefined, [
+    { desc: DiscordErrorSchema, value: { retryAfter: { seconds: 3600n } } },
+  ]);
+  const banned = createRouterTransport(({ rpc }) => {
+    rpc(DiscordApi.method.getGuild, () => Promise.reject(error));
+  });
+  const err = await failure(UnavailableError, clientOver(DiscordApi, banned, { retries: 1 }).getGuild({ guildId: guild }));
+  assert.equal(err.retryAfterMs, 3_600_000);
 });
 
 test("ends its calls when it is closed", async () => {

@@ -84,6 +84,8 @@ class Tries:
     # Discord remembers a nonce for a few minutes. A retry must come earlier.
     NONCE_SECONDS = 100.0
     FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+    # The proxy can ask for a longer wait, for example during a ban. Such a call is not retried.
+    LONGEST_WAIT = 30.0
 
     def __init__(self, rpc: Rpc[Response], request: Message, retries: int, timeout: float | None) -> None:
         self._left = retries
@@ -111,7 +113,7 @@ class Tries:
         """Returns how long to wait until the next attempt, or None for no retry."""
         pause = max(self._pause * random.uniform(0.5, 1), error.retry_after or 0)
         at = time.monotonic() - self._begin + pause
-        if status_of(ex) is not grpc.StatusCode.UNAVAILABLE or self._left <= 0:
+        if status_of(ex) is not grpc.StatusCode.UNAVAILABLE or self._left <= 0 or pause > self.LONGEST_WAIT:
             return None
         if self._timeout is not None and at >= self._timeout:
             return None

@@ -134,7 +134,8 @@ class DiscordClient(_Settings, Methods):
             UNAVAILABLE. A call is retried only where that is safe: if it
             changes nothing, if it certainly had no effect, if it sends a
             message, or if it enqueues a call. A message gets a nonce and a
-            delivery an ID, so that neither is created twice.
+            delivery an ID, so that neither is created twice. A call that could
+            succeed only after more than 30 seconds is not retried.
         bot: Name of the bot that the calls are for, if the proxy has several. With
             None or "", the proxy's default bot makes the calls.
 
