@@ -4,7 +4,6 @@ package server_test
 
 import (
 	"bytes"
-	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -45,9 +44,6 @@ var balancers = map[string]struct {
 		func(file string) []string { return []string{"-c", file, "-e", "stderr"} },
 	},
 }
-
-// errEarly ends an attempt of within that is to be followed by another one.
-var errEarly = errors.New("not yet")
 
 // TestBalancers: calls through a load balancer in front of two servers reach either one, go
 // on while one of them restarts, and each message that was reported as sent was sent once.

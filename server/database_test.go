@@ -40,6 +40,9 @@ func (r *running) outbox() discordapiconnect.OutboxClient {
 	return discordapiconnect.NewOutboxClient(r.client(), "http://"+r.address)
 }
 
+// errEarly ends an attempt of within that is to be followed by another one.
+var errEarly = errors.New("not yet")
+
 // within waits until a call succeeds.
 func within(t testing.TB, call func() error) {
 	t.Helper()
