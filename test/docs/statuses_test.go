@@ -34,7 +34,7 @@ func TestOwnAnswers(t *testing.T) {
 	var sources []string
 	for _, pattern := range []string{
 		"discord/apipath.go", "discord/error.go", "discord/forward.go", "server/internal/access/path.go", "server/internal/access/refusal.go",
-		"server/internal/calls/httpstatus.go", "server/internal/rest/*.go", "server/internal/listener/*.go",
+		"server/internal/calls/httpstatus.go", "server/internal/plainhttp/*.go", "server/internal/rest/*.go", "server/internal/listener/*.go",
 	} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
