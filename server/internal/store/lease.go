@@ -132,8 +132,9 @@ func (s *Store) ReleaseLease(ctx context.Context, bot, holder string, epoch int6
 	return s.explain(err)
 }
 
-// holderAddress is where others reach the holder of a lease l, of which r is the replica: if
-// it is none any more, since its meetings failed, it was there when it got the lease.
+// holderAddress is the address at which others reach the holder of lease l, whose row among
+// the replicas is r. Without that row, because the holder's meetings fail, it is the address
+// that the holder had when it got the lease.
 const holderAddress = "COALESCE(r.address, CASE WHEN l.noted = l.epoch THEN l.holder_address END, '')"
 
 // lease returns the lease of a bot, the zero value if nobody had it.
